@@ -1,0 +1,53 @@
+//! `mue`: OFA image captioning and visual entailment with MuE early exits, from the command line.
+//!
+//! One file or folder per command; [`output`] is what they print through and [`error`] how a
+//! failure reaches the user. Only this crate reads arguments, environment and files.
+
+mod error;
+mod output;
+mod pull;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::output::Output;
+
+const EXAMPLES: &str = "\
+Examples:
+  mue pull OFA-Sys/ofa-base-caption     fetch a model into ./ofa-base-caption
+  mue help pull                         what a command does and takes
+
+Exit code: 0 done; 2 the arguments or the files given are at fault; 1 anything else.";
+
+/// Captions images and judges visual entailment with OFA models that exit early (MuE).
+#[derive(Debug, Parser)]
+#[command(name = "mue", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Pull(pull::PullArgs),
+}
+
+impl Command {
+    fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
+        match self {
+            Self::Pull(args) => pull::run(args, out),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let mut out = Output::stdout();
+    match cli.command.run(&mut out).and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if output::reader_left(&error) => ExitCode::SUCCESS,
+        Err(error) => error::report(&error),
+    }
+}

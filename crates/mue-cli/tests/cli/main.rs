@@ -1,0 +1,53 @@
+//! The `mue` binary, tested as its users run it.
+
+mod hub;
+mod pull;
+mod pull_refusals;
+mod pull_resume;
+mod server;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// `mue`, run in `folder` without the settings of whoever runs the tests.
+fn mue(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mue"));
+    command.current_dir(folder);
+    for name in ["HF_TOKEN", "HF_ENDPOINT", "MUE_HUB_ENDPOINT"] {
+        command.env_remove(name);
+    }
+    for name in ["http_proxy", "https_proxy", "all_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    command
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+#[test]
+fn says_its_version_and_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let version = mue(folder.path()).arg("--version").output().unwrap();
+    assert_eq!(stdout(&version), concat!("mue ", env!("CARGO_PKG_VERSION"), "\n"));
+
+    let help = mue(folder.path()).arg("--help").output().unwrap();
+    assert!(stdout(&help).contains("Examples:") && stdout(&help).contains("pull"));
+}
+
+#[test]
+fn a_bad_argument_is_the_users_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in
+        [&["fly"][..], &["pull"], &["pull", "../x"], &["pull", "x", "--endpoint", "ftp://h"]]
+    {
+        let output = mue(folder.path()).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).starts_with("error: "));
+    }
+}

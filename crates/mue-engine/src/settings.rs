@@ -1,0 +1,199 @@
+//! `mue.json`: what a model folder says of its tasks.
+
+use mue_data::Prompts;
+use mue_model::{BranchPolicy, ExitPolicy, SearchSettings, SimilarityRule};
+use serde::{Deserialize, Serialize};
+
+/// How a model is to be asked, and how it exits unless a request says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSettings {
+    /// Height and width that pictures are resized to, in pixels.
+    pub image_size: usize,
+    /// Whether image and text are encoded together or apart.
+    pub encoding: Encoding,
+    /// What the model is asked.
+    #[serde(default)]
+    pub prompts: Prompts,
+    /// The words that answer an entailment prompt.
+    #[serde(default)]
+    pub answers: AnswerWords,
+    /// How captions are searched for.
+    #[serde(default)]
+    pub search: CaptionSearch,
+    /// Exit defaults (`auto`); a task without any runs at full depth.
+    #[serde(default)]
+    pub exits: ExitDefaults,
+}
+
+/// Whether image and text attend to each other in the encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Together, as plain OFA was trained.
+    #[default]
+    Joint,
+    /// Apart, as MuE trains: branches exit on their own, and image encodings can be shared.
+    Decomposed,
+}
+
+/// One-token answers, with the space that precedes them in running text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerWords {
+    /// The image supports the hypothesis.
+    pub entailment: String,
+    /// The image does not tell.
+    pub neutral: String,
+    /// The image contradicts the hypothesis.
+    pub contradiction: String,
+}
+
+impl Default for AnswerWords {
+    fn default() -> Self {
+        Self {
+            entailment: " yes".into(),
+            neutral: " maybe".into(),
+            contradiction: " no".into(),
+        }
+    }
+}
+
+/// How captions are searched for; the defaults are OFA's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptionSearch {
+    /// Hypotheses kept at each step.
+    pub beam_size: usize,
+    /// Most tokens of a caption, the end of sequence not counted.
+    pub tokens_max: usize,
+    /// Fewest tokens of a caption.
+    pub tokens_min: usize,
+    /// No n-gram of this length may occur twice; 0 allows all.
+    pub no_repeat_ngram_size: usize,
+    /// Scores are divided by `length ^ length_penalty`.
+    pub length_penalty: f32,
+}
+
+impl Default for CaptionSearch {
+    fn default() -> Self {
+        let SearchSettings {
+            beam_size,
+            tokens_max,
+            tokens_min,
+            no_repeat_ngram_size,
+            length_penalty,
+        } = SearchSettings::default();
+        Self { beam_size, tokens_max, tokens_min, no_repeat_ngram_size, length_penalty }
+    }
+}
+
+impl CaptionSearch {
+    /// The settings of a search.
+    pub fn settings(&self) -> SearchSettings {
+        SearchSettings {
+            beam_size: self.beam_size,
+            tokens_max: self.tokens_max,
+            tokens_min: self.tokens_min,
+            no_repeat_ngram_size: self.no_repeat_ngram_size,
+            length_penalty: self.length_penalty,
+        }
+    }
+}
+
+/// Exit defaults by task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExitDefaults {
+    /// For captions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caption: Option<Thresholds>,
+    /// For entailment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entailment: Option<Thresholds>,
+}
+
+/// Similarity above which a row leaves each branch; a branch without one runs at full depth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Thresholds {
+    /// The image branch; in joint encoding, the whole encoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<f32>,
+    /// The text branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<f32>,
+    /// The decoder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<f32>,
+}
+
+impl Thresholds {
+    /// The policy with these thresholds.
+    pub fn policy(&self) -> ExitPolicy {
+        let branch = |threshold: Option<f32>| match threshold {
+            Some(threshold) => BranchPolicy::Similarity(SimilarityRule::constant(threshold)),
+            None => BranchPolicy::Full,
+        };
+        ExitPolicy {
+            image: branch(self.image),
+            text: branch(self.text),
+            decoder: branch(self.decoder),
+        }
+    }
+}
+
+/// How a request wants to exit.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum ExitChoice {
+    /// The model's defaults for the task.
+    #[default]
+    Auto,
+    /// Full depth.
+    Off,
+    /// These thresholds.
+    Thresholds(Thresholds),
+}
+
+impl ExitChoice {
+    /// The policy for a task with these defaults.
+    pub fn policy(self, defaults: Option<Thresholds>) -> ExitPolicy {
+        match (self, defaults) {
+            (Self::Thresholds(thresholds), _) | (Self::Auto, Some(thresholds)) => {
+                thresholds.policy()
+            }
+            (Self::Off, _) | (Self::Auto, None) => ExitPolicy::full(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_needs_to_be_said_and_nothing_unknown_may_be() {
+        let settings: ModelSettings =
+            serde_json::from_str(r#"{"image_size": 480, "encoding": "joint"}"#).unwrap();
+        assert_eq!(settings.search.beam_size, 5);
+        assert_eq!(settings.answers.neutral, " maybe");
+        let unknown = r#"{"image_size": 480, "encoding": "joint", "beams": 5}"#;
+        assert!(serde_json::from_str::<ModelSettings>(unknown).is_err());
+    }
+
+    #[test]
+    fn settings_survive_json() {
+        let settings = ModelSettings { image_size: 96, ..Default::default() };
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<ModelSettings>(&json).unwrap(), settings);
+    }
+
+    #[test]
+    fn without_defaults_auto_is_full_depth() {
+        assert_eq!(ExitChoice::Auto.policy(None), ExitPolicy::full());
+        let defaults = Thresholds { image: Some(0.9), ..Default::default() };
+        let policy = ExitChoice::Auto.policy(Some(defaults));
+        assert!(policy.image.needs_similarity() && !policy.decoder.needs_similarity());
+        assert_eq!(ExitChoice::Off.policy(Some(defaults)), ExitPolicy::full());
+    }
+}

@@ -1,0 +1,261 @@
+//! One-token answers: visual entailment is one pass over the prompt (OFA's prompt prefix).
+
+use burn::tensor::{Int, Tensor};
+
+use crate::decode::StepExit;
+use crate::exit::{BranchPolicy, LayerSignal};
+use crate::macs::Computed;
+use crate::model::{Execution, Ofa};
+use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids, write_rows};
+use crate::search::NonFiniteLogits;
+use crate::similarity::Products;
+use crate::source::{Attending, Source, cross_attend};
+use crate::trace::DecoderCost;
+
+/// A prompt whose next token is the answer.
+#[derive(Debug)]
+pub struct AnswerRequest {
+    /// The encoder output.
+    pub source: Source,
+    /// What the decoder is fed: BOS and the prompt, no EOS.
+    pub prefix: Vec<u32>,
+    /// How the decoder exits: all positions of the prefix leave after the same layer.
+    pub policy: BranchPolicy,
+}
+
+/// The scores of the answers.
+#[derive(Clone, Debug)]
+pub struct ScoredAnswer {
+    /// Logits of the answer tokens, in the order given.
+    pub logits: Vec<f32>,
+    /// Logarithms of their softmax.
+    pub log_probs: Vec<f32>,
+    /// Where the decoder left.
+    pub exit: StepExit,
+    /// What the decoder computed.
+    pub cost: DecoderCost,
+}
+
+/// A cohort of prefixes, resumable layer by layer.
+#[derive(Debug)]
+pub struct AnswerRun {
+    requests: Vec<AnswerRequest>,
+    /// `[rows, tokens, d_model]`, frozen where a row has left.
+    hidden: Tensor<3>,
+    /// Requests that still run.
+    active: Vec<usize>,
+    exits: Vec<StepExit>,
+    costs: Vec<DecoderCost>,
+    layer: usize,
+    computed: Computed,
+}
+
+impl AnswerRun {
+    /// Whether every row has left.
+    pub fn is_finished(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// Requests that still run.
+    pub fn active_rows(&self) -> &[usize] {
+        &self.active
+    }
+
+    /// The residual stream, `[rows, tokens, d_model]`; a row's padding is behind its prefix.
+    pub fn hidden(&self) -> Tensor<3> {
+        self.hidden.clone()
+    }
+
+    /// What was computed so far.
+    pub fn computed(&self) -> &Computed {
+        &self.computed
+    }
+}
+
+impl Ofa {
+    /// Starts one pass over the prefixes of a cohort.
+    ///
+    /// # Panics
+    ///
+    /// If a prefix is empty or longer than the model has positions for.
+    pub fn begin_answers(&self, requests: Vec<AnswerRequest>) -> AnswerRun {
+        let longest = requests.iter().map(|request| request.prefix.len()).max().unwrap_or(0);
+        let positions = self.decoder().positions().tokens_max();
+        assert!(longest <= positions, "a prefix has at most {positions} tokens");
+        let pad = self.config().pad_token_id;
+        let padded: Vec<Vec<u32>> = requests
+            .iter()
+            .map(|request| {
+                assert!(!request.prefix.is_empty(), "a prefix starts with BOS");
+                let mut prefix = request.prefix.clone();
+                prefix.resize(longest, pad);
+                prefix
+            })
+            .collect();
+        let embedded = self.encoder().embed(token_ids(&padded, self.device()));
+        AnswerRun {
+            hidden: self.decoder().embed(embedded),
+            active: (0..requests.len()).collect(),
+            exits: vec![StepExit { layer: 0, similarities: Vec::new() }; requests.len()],
+            costs: vec![DecoderCost::new(self.decoder().layers.len()); requests.len()],
+            requests,
+            layer: 0,
+            computed: Computed::default(),
+        }
+    }
+
+    /// Runs one layer on the rows that are still active; returns how many it computed.
+    ///
+    /// # Panics
+    ///
+    /// If the run is finished.
+    pub fn answer_layer(&self, run: &mut AnswerRun) -> usize {
+        assert!(!run.is_finished(), "every row of the run has left");
+        let layer = run.layer;
+        let computed = match self.execution() {
+            Execution::Compacted => run.active.clone(),
+            Execution::Masked => (0..run.requests.len()).collect(),
+        };
+        let rows = RowIndex::new(computed.clone(), run.requests.len(), self.device());
+        for request in &computed {
+            let source = &mut run.requests[*request].source;
+            if source.prepare(self.decoder(), layer) {
+                run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
+            }
+        }
+        let before = run.hidden.clone().select_rows(&rows);
+        let after = self.forward_prefixes(run, &computed, before.clone());
+        self.charge_prefixes(run, &computed);
+        let products = computed
+            .iter()
+            .any(|request| run.requests[*request].policy.needs_similarity())
+            .then(|| Products::of(before, after.clone()));
+        self.note_exits(run, &computed, products);
+        run.hidden = match self.execution() {
+            Execution::Compacted => write_rows(run.hidden.clone(), after, &rows),
+            Execution::Masked => {
+                let active = RowIndex::new(run.active.clone(), computed.len(), self.device());
+                write_rows(run.hidden.clone(), after.select_rows(&active), &active)
+            }
+        };
+        run.layer += 1;
+        let layers = self.decoder().layers.len();
+        let AnswerRun { active, requests, exits, layer, .. } = run;
+        active.retain(|request| {
+            let similarity = exits[*request].similarities.last().copied();
+            let signal = LayerSignal { layer: *layer, layers, step: 0, similarity };
+            !requests[*request].policy.exits(signal)
+        });
+        computed.len()
+    }
+
+    /// The answers of a finished run: the head's rows of `answers` only, at each exit state.
+    pub fn finish_answers(
+        &self,
+        run: AnswerRun,
+        answers: &[u32],
+    ) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
+        let last: Vec<usize> =
+            run.requests.iter().map(|request| request.prefix.len() - 1).collect();
+        let newest = last_tokens(run.hidden, &last);
+        let ids: Vec<usize> = answers.iter().map(|id| *id as usize).collect();
+        let table = self.encoder().token_table();
+        let table = table.clone().select(0, index(&ids, &table.device()));
+        let logits = to_host(self.decoder().logits(newest, table));
+        let scored = logits.chunks_exact(answers.len()).zip(run.exits).zip(run.costs);
+        scored
+            .map(|((logits, exit), mut cost)| {
+                cost.head_of(self.macs(), answers.len());
+                let log_probs = log_softmax(logits)?;
+                Ok(ScoredAnswer { logits: logits.to_vec(), log_probs, exit, cost })
+            })
+            .collect()
+    }
+
+    /// All answers of a cohort.
+    pub fn answer(
+        &self,
+        requests: Vec<AnswerRequest>,
+        answers: &[u32],
+    ) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
+        let mut run = self.begin_answers(requests);
+        while !run.is_finished() {
+            self.answer_layer(&mut run);
+        }
+        self.finish_answers(run, answers)
+    }
+
+    fn forward_prefixes(
+        &self,
+        run: &AnswerRun,
+        computed: &[usize],
+        before: Tensor<3>,
+    ) -> Tensor<3> {
+        let target = before.dims()[1];
+        let attending: Vec<Attending<'_>> = computed
+            .iter()
+            .map(|request| Attending {
+                source: &run.requests[*request].source,
+                rows: 1,
+                positions: (0..target).collect(),
+            })
+            .collect();
+        let layer = &self.decoder().layers[run.layer];
+        // Prefixes are padded behind, where the causal mask alone keeps padding out of sight.
+        let bias = self.causal_bias(run.layer, target);
+        let cached = layer.self_keys_values(before.clone());
+        layer.forward(before, &cached, bias, |attention, queries| {
+            cross_attend(attention, queries, &attending, run.layer)
+        })
+    }
+
+    /// A decoder layer's self-attention bias with the causal mask, `[1, heads, tokens, tokens]`.
+    pub fn causal_bias(&self, layer: usize, tokens: usize) -> Tensor<4> {
+        let heads = self.config().decoder_attention_heads;
+        let tables = self.tables().decoder(self.decoder().positions(), tokens);
+        tables.causal.clone().slice([layer..layer + 1, 0..heads, 0..tokens, 0..tokens])
+    }
+
+    fn charge_prefixes(&self, run: &mut AnswerRun, computed: &[usize]) {
+        let mut macs = 0;
+        for request in computed {
+            let AnswerRequest { source, prefix, .. } = &run.requests[*request];
+            let tokens = prefix.len();
+            let token = self.macs().decoder_layer(tokens, source.tokens());
+            macs += tokens as u64 * token + self.macs().self_keys_values(tokens);
+            if run.active.contains(request) {
+                let cost = &mut run.costs[*request];
+                cost.layer(self.macs(), source, (tokens - 1, 1), (run.layer, tokens));
+            }
+        }
+        run.computed.layer(run.layer, computed.len(), macs);
+    }
+
+    fn note_exits(&self, run: &mut AnswerRun, computed: &[usize], products: Option<Products>) {
+        for (place, request) in computed.iter().enumerate() {
+            if !run.active.contains(request) {
+                continue;
+            }
+            let exit = &mut run.exits[*request];
+            exit.layer = run.layer + 1;
+            let AnswerRequest { policy, prefix, .. } = &run.requests[*request];
+            if let Some(products) = products.as_ref().filter(|_| policy.needs_similarity()) {
+                exit.similarities.push(products.cosine(place..place + 1, 0..prefix.len()));
+            }
+        }
+    }
+}
+
+/// The given token of each row, `[rows, tokens, d_model]` to `[rows, d_model]`.
+fn last_tokens(hidden: Tensor<3>, last: &[usize]) -> Tensor<2> {
+    let [rows, tokens, width] = hidden.dims();
+    let flat: Vec<usize> =
+        last.iter().enumerate().map(|(row, token)| row * tokens + token).collect();
+    let flat: Tensor<1, Int> = index(&flat, &hidden.device());
+    hidden.reshape([rows * tokens, width]).select(0, flat)
+}
+
+fn log_softmax(logits: &[f32]) -> Result<Vec<f32>, NonFiniteLogits> {
+    let log_sum = crate::search::log_sum_exp(logits)?;
+    Ok(logits.iter().map(|logit| logit - log_sum).collect())
+}

@@ -1,0 +1,148 @@
+//! OFA's multi-head attention: NormFormer head scale, additive position bias.
+
+use burn::module::{Module, Param};
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+use burn::tensor::activation::softmax;
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+
+use crate::weights::Loader;
+
+/// Width and division of an attention.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttentionShape {
+    pub(crate) d_model: usize,
+    pub(crate) heads: usize,
+    /// Scale of the scores, `(head_dim * attn_scale_factor)^-0.5`.
+    pub(crate) scale: f64,
+}
+
+/// Scaled dot-product attention with an additive bias and a learned scale per head.
+#[derive(Module, Debug)]
+pub struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    /// NormFormer's `c_attn`, `[heads]`.
+    head_scale: Param<Tensor<1>>,
+    heads: usize,
+    scale: f64,
+}
+
+/// Keys and values of a sequence, each `[batch, heads, source, head_dim]`.
+#[derive(Clone, Debug)]
+pub struct KeysValues {
+    /// Keys.
+    pub keys: Tensor<4>,
+    /// Values.
+    pub values: Tensor<4>,
+}
+
+impl KeysValues {
+    /// Joins along the source dimension.
+    pub(crate) fn concat(parts: Vec<Self>) -> Self {
+        Self::join(parts, 2)
+    }
+
+    /// Joins along the batch dimension.
+    pub(crate) fn stack(parts: Vec<Self>) -> Self {
+        Self::join(parts, 0)
+    }
+
+    fn join(mut parts: Vec<Self>, dim: usize) -> Self {
+        if parts.len() == 1 {
+            return parts.remove(0);
+        }
+        let (keys, values) = parts.into_iter().map(|part| (part.keys, part.values)).unzip();
+        Self { keys: Tensor::cat(keys, dim), values: Tensor::cat(values, dim) }
+    }
+
+    /// Applies one operation to both.
+    pub(crate) fn map(self, f: impl Fn(Tensor<4>) -> Tensor<4>) -> Self {
+        Self { keys: f(self.keys), values: f(self.values) }
+    }
+}
+
+impl Attention {
+    pub(crate) fn load(loader: &mut Loader<'_>, name: &str, shape: AttentionShape) -> Self {
+        let square = [shape.d_model, shape.d_model];
+        Self {
+            query: loader.linear(&format!("{name}.q_proj"), square),
+            key: loader.linear(&format!("{name}.k_proj"), square),
+            value: loader.linear(&format!("{name}.v_proj"), square),
+            out: loader.linear(&format!("{name}.out_proj"), square),
+            head_scale: loader.param(&format!("{name}.c_attn"), [shape.heads]),
+            heads: shape.heads,
+            scale: shape.scale,
+        }
+    }
+
+    /// Queries, not yet scaled.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, target, d_model]` to `[batch, heads, target, head_dim]`
+    pub fn queries(&self, hidden: Tensor<3>) -> Tensor<4> {
+        split_heads(self.query.forward(hidden), self.heads)
+    }
+
+    /// Keys and values of a sequence.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, source, d_model]` to twice `[batch, heads, source, head_dim]`
+    pub fn keys_values(&self, hidden: Tensor<3>) -> KeysValues {
+        KeysValues {
+            keys: split_heads(self.key.forward(hidden.clone()), self.heads),
+            values: split_heads(self.value.forward(hidden), self.heads),
+        }
+    }
+
+    /// Attention per head: `softmax(scale * q k^T + bias) v`.
+    ///
+    /// # Shapes
+    ///
+    /// - queries: `[batch, heads, target, head_dim]`
+    /// - bias: `[batch or 1, heads or 1, target or 1, source]`, very negative where masked
+    /// - output: as queries
+    pub fn attend(&self, queries: Tensor<4>, source: &KeysValues, bias: Tensor<4>) -> Tensor<4> {
+        let options = AttentionModuleOptions { scale: Some(self.scale), ..Default::default() };
+        let (keys, values) = (source.keys.clone(), source.values.clone());
+        attention(queries, keys, values, None, Some(bias), options)
+    }
+
+    /// The attention probabilities that [`attend`](Self::attend) weighs the values with.
+    pub fn probabilities(
+        &self,
+        queries: Tensor<4>,
+        source: &KeysValues,
+        bias: Tensor<4>,
+    ) -> Tensor<4> {
+        let scores = queries.matmul(source.keys.clone().swap_dims(2, 3)) * self.scale;
+        softmax(scores + bias, 3) // [batch, heads, target, source]
+    }
+
+    /// Scales the heads, joins them and projects.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, heads, target, head_dim]` to `[batch, target, d_model]`
+    pub fn project(&self, attended: Tensor<4>) -> Tensor<3> {
+        let scale = self.head_scale.val().reshape([1, self.heads, 1, 1]);
+        let [batch, heads, target, head_dim] = attended.dims();
+        let joined = (attended * scale)
+            .swap_dims(1, 2) // [batch, target, heads, head_dim]
+            .reshape([batch, target, heads * head_dim]);
+        self.out.forward(joined)
+    }
+}
+
+/// `[batch, length, heads * head_dim]` to `[batch, heads, length, head_dim]`.
+pub(crate) fn split_heads(hidden: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, length, width] = hidden.dims();
+    hidden
+        .reshape([batch, length, heads, width / heads]) // [batch, length, heads, head_dim]
+        .swap_dims(1, 2)
+}

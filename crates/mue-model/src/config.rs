@@ -1,0 +1,323 @@
+//! The dimensions of an OFA model, as its `config.json` states them.
+
+use serde::{Deserialize, Serialize};
+
+/// Every token id, dimension and switch that decides the shapes and the arithmetic of a model.
+///
+/// The field names are those of the Hugging Face OFA configuration, so that a `config.json` of
+/// that layout is read as it is; keys that do not concern inference are ignored. Three fields are
+/// this project's own: `resnet_layers`, `stem_width` and `image_relative_bias`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OfaConfig {
+    /// Rows of the tied token embedding.
+    pub vocab_size: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Encoder layers, shared by the image and the text branch.
+    pub encoder_layers: usize,
+    /// Decoder layers.
+    pub decoder_layers: usize,
+    /// Attention heads of an encoder layer.
+    pub encoder_attention_heads: usize,
+    /// Attention heads of a decoder layer.
+    pub decoder_attention_heads: usize,
+    /// Inner width of an encoder feed-forward block.
+    pub encoder_ffn_dim: usize,
+    /// Inner width of a decoder feed-forward block.
+    pub decoder_ffn_dim: usize,
+    /// The stem's published name, used only when `resnet_layers` is absent.
+    pub resnet_type: String,
+    /// Bottleneck blocks of the stem's three stages; overrides `resnet_type`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resnet_layers: Option<[usize; 3]>,
+    /// Channels after the stem's first convolution; 64 in the published models. The stages put
+    /// out 4, 8 and 16 times as many.
+    pub stem_width: usize,
+    /// Longest sequence with a position embedding.
+    pub max_position_embeddings: usize,
+    /// Half-width of the one-dimensional relative-position buckets.
+    pub token_bucket_size: usize,
+    /// Side of the square grid that two-dimensional positions are numbered on.
+    pub image_bucket_size: usize,
+    /// Divides the attention scale: `(head_dim * attn_scale_factor)^-0.5`.
+    pub attn_scale_factor: f64,
+    /// Epsilon of every LayerNorm.
+    pub layer_norm_eps: f64,
+    /// Epsilon of the stem's BatchNorm.
+    pub batch_norm_eps: f64,
+    /// Padding token id.
+    pub pad_token_id: u32,
+    /// Beginning-of-sequence token id, with which the decoder starts.
+    pub bos_token_id: u32,
+    /// End-of-sequence token id.
+    pub eos_token_id: u32,
+    /// Whether the image branch of a decomposed encoder adds the per-layer two-dimensional
+    /// relative bias (the MuE paper's text) or the absolute bias alone (the released code).
+    pub image_relative_bias: bool,
+    #[serde(flatten)]
+    switches: Switches,
+}
+
+/// Switches of the Hugging Face configuration that select another architecture; only the values
+/// of the published OFA models are supported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Switches {
+    activation_function: String,
+    encoder_normalize_before: bool,
+    decoder_normalize_before: bool,
+    normformer: bool,
+    layernorm_embedding: bool,
+    patch_layernorm_embedding: bool,
+    add_type_embedding: bool,
+    share_decoder_input_output_embed: bool,
+    entangle_position_embedding: bool,
+    interpolate_position: bool,
+    share_attn_bias: bool,
+    use_image_feature: bool,
+    use_ofasys: bool,
+    use_gamma_feature: bool,
+    scale_embedding: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self {
+            activation_function: "gelu".into(),
+            encoder_normalize_before: true,
+            decoder_normalize_before: true,
+            normformer: true,
+            layernorm_embedding: true,
+            patch_layernorm_embedding: true,
+            add_type_embedding: true,
+            share_decoder_input_output_embed: true,
+            entangle_position_embedding: false,
+            interpolate_position: false,
+            share_attn_bias: false,
+            use_image_feature: true,
+            use_ofasys: false,
+            use_gamma_feature: false,
+            scale_embedding: false,
+        }
+    }
+}
+
+impl Default for OfaConfig {
+    fn default() -> Self {
+        Preset::Base.config()
+    }
+}
+
+/// The published sizes of OFA (method table of the OFA repository).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preset {
+    /// 33 M parameters.
+    Tiny,
+    /// 93 M parameters.
+    Medium,
+    /// 180 M parameters.
+    Base,
+    /// 470 M parameters.
+    Large,
+    /// 930 M parameters.
+    Huge,
+}
+
+impl Preset {
+    /// The configuration of this size.
+    pub fn config(self) -> OfaConfig {
+        let (d_model, heads, layers, resnet_type) = match self {
+            Self::Tiny => (256, 4, [4, 4], "resnet50"),
+            Self::Medium => (512, 8, [4, 4], "resnet101"),
+            Self::Base => (768, 12, [6, 6], "resnet101"),
+            Self::Large => (1024, 16, [12, 12], "resnet152"),
+            Self::Huge => (1280, 16, [24, 12], "resnet152"),
+        };
+        OfaConfig {
+            vocab_size: 59_457,
+            d_model,
+            encoder_layers: layers[0],
+            decoder_layers: layers[1],
+            encoder_attention_heads: heads,
+            decoder_attention_heads: heads,
+            encoder_ffn_dim: 4 * d_model,
+            decoder_ffn_dim: 4 * d_model,
+            resnet_type: resnet_type.into(),
+            resnet_layers: None,
+            stem_width: 64,
+            max_position_embeddings: 1024,
+            token_bucket_size: 256,
+            image_bucket_size: 42,
+            attn_scale_factor: 2.0,
+            layer_norm_eps: 1e-5,
+            batch_norm_eps: 1e-5,
+            pad_token_id: 1,
+            bos_token_id: 0,
+            eos_token_id: 2,
+            image_relative_bias: true,
+            switches: Switches::default(),
+        }
+    }
+}
+
+/// Why a configuration cannot be a model of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The text is not JSON of the expected form.
+    #[error("config.json is not valid")]
+    Json(#[from] serde_json::Error),
+    /// A dimension is zero or does not divide as it must.
+    #[error("config.json: {0}")]
+    Dimension(String),
+    /// A switch asks for an architecture that is not implemented.
+    #[error("config.json: {switch} is not supported; published OFA models have {expected}")]
+    Unsupported {
+        /// The key and the value found.
+        switch: String,
+        /// The value that is supported.
+        expected: String,
+    },
+}
+
+impl OfaConfig {
+    /// Reads and checks a `config.json`.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not such JSON, a dimension is impossible or a switch is not supported.
+    pub fn from_json(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = serde_json::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration as JSON, in the same layout.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a configuration is plain data")
+    }
+
+    /// Bottleneck blocks of the stem's three stages.
+    ///
+    /// # Errors
+    ///
+    /// If neither `resnet_layers` nor a known `resnet_type` says so.
+    pub fn stem_blocks(&self) -> Result<[usize; 3], ConfigError> {
+        match (self.resnet_layers, self.resnet_type.as_str()) {
+            (Some(blocks), _) => Ok(blocks),
+            (None, "resnet50") => Ok([3, 4, 6]),
+            (None, "resnet101") => Ok([3, 4, 23]),
+            (None, "resnet152") => Ok([3, 8, 36]),
+            (None, other) => Err(ConfigError::Unsupported {
+                switch: format!("resnet_type = {other:?}"),
+                expected: "resnet50, resnet101 or resnet152".into(),
+            }),
+        }
+    }
+
+    /// Channels that the stem puts out.
+    pub fn stem_channels(&self) -> usize {
+        16 * self.stem_width
+    }
+
+    /// Width of one encoder attention head.
+    pub fn encoder_head_dim(&self) -> usize {
+        self.d_model / self.encoder_attention_heads
+    }
+
+    /// Width of one decoder attention head.
+    pub fn decoder_head_dim(&self) -> usize {
+        self.d_model / self.decoder_attention_heads
+    }
+
+    /// Rows of an image relative-position table.
+    pub fn image_relative_positions(&self) -> usize {
+        (2 * self.image_bucket_size - 1).pow(2) + 3
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        self.stem_blocks()?;
+        for (name, value) in [
+            ("vocab_size", self.vocab_size),
+            ("d_model", self.d_model),
+            ("encoder_layers", self.encoder_layers),
+            ("decoder_layers", self.decoder_layers),
+            ("encoder_attention_heads", self.encoder_attention_heads),
+            ("decoder_attention_heads", self.decoder_attention_heads),
+            ("encoder_ffn_dim", self.encoder_ffn_dim),
+            ("decoder_ffn_dim", self.decoder_ffn_dim),
+            ("stem_width", self.stem_width),
+            ("max_position_embeddings", self.max_position_embeddings),
+            ("image_bucket_size", self.image_bucket_size),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::Dimension(format!("{name} must not be 0")));
+            }
+        }
+        if self.token_bucket_size < 4 {
+            return Err(ConfigError::Dimension("token_bucket_size must be at least 4".into()));
+        }
+        for heads in [self.encoder_attention_heads, self.decoder_attention_heads] {
+            if !self.d_model.is_multiple_of(heads) {
+                let message = format!("d_model {} is not divisible by {heads} heads", self.d_model);
+                return Err(ConfigError::Dimension(message));
+            }
+        }
+        for id in [self.pad_token_id, self.bos_token_id, self.eos_token_id] {
+            if id as usize >= self.vocab_size {
+                let message = format!("token id {id} is outside the vocabulary");
+                return Err(ConfigError::Dimension(message));
+            }
+        }
+        self.check_switches()
+    }
+
+    fn check_switches(&self) -> Result<(), ConfigError> {
+        let found = serde_json::to_value(&self.switches)?;
+        let supported = serde_json::to_value(Switches::default())?;
+        let (Some(found), Some(supported)) = (found.as_object(), supported.as_object()) else {
+            return Ok(());
+        };
+        match found.iter().find(|(key, value)| supported.get(*key) != Some(value)) {
+            Some((key, value)) => Err(ConfigError::Unsupported {
+                switch: format!("{key} = {value}"),
+                expected: supported[key].to_string(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn presets_are_valid_and_survive_json() {
+        for preset in [Preset::Tiny, Preset::Medium, Preset::Base, Preset::Large, Preset::Huge] {
+            let config = preset.config();
+            assert_eq!(OfaConfig::from_json(&config.to_json()).unwrap(), config);
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored_and_unsupported_switches_are_not() {
+        assert!(OfaConfig::from_json(r#"{"dropout": 0.1, "model_type": "ofa"}"#).is_ok());
+        let error = OfaConfig::from_json(r#"{"normformer": false}"#).unwrap_err().to_string();
+        assert!(error.contains("normformer = false"), "{error}");
+        let error = OfaConfig::from_json(r#"{"resnet_type": "vit"}"#).unwrap_err().to_string();
+        assert!(error.contains("resnet_type"), "{error}");
+    }
+
+    #[test]
+    fn impossible_dimensions_are_refused() {
+        for text in [
+            r#"{"d_model": 10, "encoder_attention_heads": 3}"#,
+            r#"{"encoder_layers": 0}"#,
+            r#"{"vocab_size": 2}"#,
+            r#"{"token_bucket_size": 1}"#,
+        ] {
+            assert!(OfaConfig::from_json(text).is_err(), "{text}");
+        }
+    }
+}

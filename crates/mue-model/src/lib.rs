@@ -1,0 +1,49 @@
+//! OFA with MuE early exits, on burn.
+//!
+//! [`Ofa`] is a loaded model. Its runs are resumable, so that the decision what to compute next
+//! lies outside: an encoder branch advances layer by layer ([`BranchRun`]), a decoding set token by
+//! token ([`DecoderRun`]), entailment in one pass over its prompt ([`AnswerRun`]). Inside a run
+//! every row follows its own [`ExitPolicy`] and, once it has left, is not computed any more.
+//!
+//! The crate names no backend: it runs wherever the [`Device`](burn::tensor::Device) it is given
+//! runs. It reads files only under [`weights`].
+
+mod answer;
+mod attention;
+mod buckets;
+mod config;
+mod decode;
+mod decoder;
+mod encode;
+mod encoder;
+mod exit;
+mod layers;
+mod macs;
+mod model;
+mod rows;
+mod search;
+mod similarity;
+mod source;
+mod stem;
+mod tables;
+mod trace;
+pub mod weights;
+
+pub use answer::{AnswerRequest, AnswerRun, ScoredAnswer};
+pub use attention::{Attention, KeysValues};
+pub use buckets::{Grid, token_bucket};
+pub use burn::tensor::{Device, Tensor, TensorData};
+pub use config::{ConfigError, OfaConfig, Preset};
+pub use decode::{DecodedAnswer, DecoderRun, RequestId, RequestStep, StepExit, TokenReport};
+pub use decoder::{Decoder, DecoderPositions};
+pub use encode::{BranchRun, LayerReport};
+pub use encoder::{Encoder, EncoderPositions};
+pub use exit::{BranchPolicy, ExitPolicy, LayerSignal, Schedule, SimilarityRule};
+pub use layers::{DecoderLayer, EncoderLayer};
+pub use macs::{Computed, MacModel};
+pub use model::{DecoderState, Execution, Network, Ofa, RunOptions};
+pub use rows::{RowIndex, SelectRows};
+pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings, SpecialTokens};
+pub use source::{Branch, BranchEncoding, BranchExit, Source};
+pub use stem::Stem;
+pub use trace::DecoderCost;

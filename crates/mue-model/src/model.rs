@@ -1,0 +1,279 @@
+//! The model: parameters, what is computed once from them, and the constant prompt.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+use crate::config::{ConfigError, OfaConfig};
+use crate::decoder::Decoder;
+use crate::encoder::Encoder;
+use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal, SimilarityRule};
+use crate::macs::MacModel;
+use crate::search::SpecialTokens;
+use crate::source::{Branch, BranchEncoding, BranchExit, Source};
+use crate::tables::Tables;
+use crate::weights::{Epsilons, LoadError, Loader, RawTensor};
+
+/// The parameters of an OFA model; MuE adds none.
+#[derive(Module, Debug)]
+pub struct Network {
+    /// Image and text to encoder states.
+    pub encoder: Encoder,
+    /// Encoder states and a prefix to the next token.
+    pub decoder: Decoder,
+}
+
+/// How rows that have exited are kept from being computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Execution {
+    /// They are gathered out: a layer computes active rows only.
+    #[default]
+    Compacted,
+    /// They are computed and the result is thrown away: the reference for the other.
+    Masked,
+}
+
+/// What a decoder layer attends to for tokens that left before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DecoderState {
+    /// The layer's own projections of the exit state, cached.
+    #[default]
+    Propagate,
+    /// Nothing is cached: the whole prefix runs at this step's depth, which the newest position
+    /// decides.
+    Recompute,
+    /// As `Recompute`, and the whole prefix decides (the rule of the paper's released code).
+    RecomputePrefix,
+}
+
+/// How a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RunOptions {
+    /// Gathering or masking.
+    pub execution: Execution,
+    /// Caching or recomputing.
+    pub decoder_state: DecoderState,
+}
+
+/// A loaded model, ready to run.
+#[derive(Debug)]
+pub struct Ofa {
+    config: OfaConfig,
+    network: Network,
+    device: Device,
+    options: RunOptions,
+    macs: MacModel,
+    tables: Tables,
+    prompts: Mutex<Vec<Arc<Prompt>>>,
+}
+
+/// A constant text, encoded at full depth once, so that any policy can choose its layer.
+#[derive(Debug)]
+struct Prompt {
+    tokens: Vec<u32>,
+    similarities: Vec<f32>,
+    /// One encoding per layer.
+    encodings: Vec<Arc<BranchEncoding>>,
+}
+
+/// Constant prompts that are kept; a model has one or two tasks.
+const PROMPTS_MAX: usize = 4;
+
+impl Ofa {
+    /// Builds a model from tensors named as in the Hugging Face layout.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is impossible, or tensors are missing, left over or of other shapes:
+    /// then every one is listed.
+    pub fn from_tensors(
+        tensors: &BTreeMap<String, RawTensor>,
+        config: OfaConfig,
+        device: &Device,
+    ) -> Result<Self, LoadError> {
+        let epsilons =
+            Epsilons { layer_norm: config.layer_norm_eps, batch_norm: config.batch_norm_eps };
+        let mut loader = Loader::new(tensors, device, epsilons);
+        let network = Network {
+            encoder: Encoder::load(&mut loader, &config)?,
+            decoder: Decoder::load(&mut loader, &config),
+        };
+        loader.finish()?;
+        Ok(Self::new(network, config, device)?)
+    }
+
+    /// A model of these parameters.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration is impossible.
+    pub fn new(network: Network, config: OfaConfig, device: &Device) -> Result<Self, ConfigError> {
+        Ok(Self {
+            macs: MacModel::new(&config)?,
+            tables: Tables::new(config.image_relative_bias),
+            device: device.clone(),
+            options: RunOptions::default(),
+            prompts: Mutex::new(Vec::new()),
+            network,
+            config,
+        })
+    }
+
+    /// The same model with other run options.
+    pub fn with_options(mut self, options: RunOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &OfaConfig {
+        &self.config
+    }
+
+    /// The parameters.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// What its parts cost.
+    pub fn macs(&self) -> &MacModel {
+        &self.macs
+    }
+
+    /// The ids with a meaning to the search.
+    pub fn special_tokens(&self) -> SpecialTokens {
+        SpecialTokens {
+            bos: self.config.bos_token_id,
+            pad: self.config.pad_token_id,
+            eos: self.config.eos_token_id,
+        }
+    }
+
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.network.encoder
+    }
+
+    pub(crate) fn decoder(&self) -> &Decoder {
+        &self.network.decoder
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    pub(crate) fn execution(&self) -> Execution {
+        self.options.execution
+    }
+
+    pub(crate) fn decoder_state(&self) -> DecoderState {
+        self.options.decoder_state
+    }
+
+    /// The text branch of a constant text, encoded once per model: its layers, and the
+    /// cross-attention keys and values of each, cost later requests nothing.
+    pub fn constant_text(&self, tokens: &[u32], policy: &BranchPolicy) -> Arc<BranchEncoding> {
+        let prompt = self.prompt(tokens);
+        let layers = prompt.encodings.len();
+        let exit = (1..=layers).find(|layer| {
+            let similarity = Some(prompt.similarities[layer - 1]);
+            policy.exits(LayerSignal { layer: *layer, layers, step: 0, similarity })
+        });
+        Arc::clone(&prompt.encodings[exit.unwrap_or(layers) - 1])
+    }
+
+    fn prompt(&self, tokens: &[u32]) -> Arc<Prompt> {
+        let mut prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(prompt) = prompts.iter().find(|prompt| prompt.tokens == tokens) {
+            return Arc::clone(prompt);
+        }
+        let prompt = Arc::new(self.encode_prompt(tokens));
+        prompts.insert(0, Arc::clone(&prompt));
+        prompts.truncate(PROMPTS_MAX);
+        prompt
+    }
+
+    fn encode_prompt(&self, tokens: &[u32]) -> Prompt {
+        // A threshold that no cosine exceeds: all layers run, and every similarity is noted.
+        let watch = BranchPolicy::Similarity(SimilarityRule::constant(f32::INFINITY));
+        let mut run = self.begin_texts(&[tokens.to_vec()], vec![watch]);
+        let mut hidden = Vec::new();
+        let mut similarities = Vec::new();
+        while !run.is_finished() {
+            let report = self.encode_layer(&mut run);
+            hidden.push(run.hidden());
+            if let Some((_, encoding)) = report.exited.into_iter().next() {
+                similarities.clone_from(&encoding.exit().similarities);
+            }
+        }
+        let (layers, decoder_layers) = (hidden.len(), self.decoder().layers.len());
+        let encodings = hidden
+            .into_iter()
+            .enumerate()
+            .map(|(index, hidden)| {
+                let similarities = similarities[..=index].to_vec();
+                let exit = BranchExit { layer: index + 1, layers, similarities };
+                let states = self.encoder().normalise(hidden);
+                let encoding = BranchEncoding::new(Branch::Text, exit, states, decoder_layers);
+                Arc::new(encoding.into_constant())
+            })
+            .collect();
+        Prompt { tokens: tokens.to_vec(), similarities, encodings }
+    }
+
+    /// Joins finished branches into what a decoder attends to.
+    ///
+    /// `answer_tokens_max` bounds the decoder positions that will be asked for.
+    pub fn source(&self, parts: Vec<Arc<BranchEncoding>>, answer_tokens_max: usize) -> Source {
+        let positions = (self.encoder().positions(), self.decoder().positions());
+        let tokens = self.tables.decoder(positions.1, answer_tokens_max).tokens;
+        let image = |grid| self.tables.cross_image(positions, tokens, grid);
+        let text = |count| self.tables.cross_text(positions, tokens, count);
+        let mut biases: Vec<Tensor<3>> = Vec::new();
+        for part in &parts {
+            match part.branch() {
+                Branch::Image(grid) => biases.push(image(grid)),
+                Branch::Text => biases.push(text(part.tokens())),
+                Branch::Joint(None) => biases.push(text(part.tokens())),
+                Branch::Joint(Some(grid)) => {
+                    biases.push(image(grid));
+                    biases.push(text(part.tokens() - grid.tokens()));
+                }
+            }
+        }
+        let bias = if biases.len() == 1 { biases.remove(0) } else { Tensor::cat(biases, 2) };
+        Source::new(parts, bias, self.decoder().layers.len())
+    }
+
+    /// Encodes one picture and one text at once, decomposed, at the policy's depths.
+    ///
+    /// # Shapes
+    ///
+    /// - pixels: `[1, 3, height, width]`
+    pub fn encode_pair(
+        &self,
+        pixels: Tensor<4>,
+        tokens: &[u32],
+        policy: &ExitPolicy,
+    ) -> Vec<Arc<BranchEncoding>> {
+        let image = self.begin_images(pixels, vec![policy.image.clone()]);
+        let text = self.begin_texts(&[tokens.to_vec()], vec![policy.text.clone()]);
+        [image, text].into_iter().flat_map(|run| self.encode_all(run)).map(Arc::new).collect()
+    }
+
+    /// Runs a branch to its end; the encodings are in cohort order.
+    pub fn encode_all(&self, mut run: crate::encode::BranchRun) -> Vec<BranchEncoding> {
+        let mut exited = Vec::new();
+        while !run.is_finished() {
+            exited.extend(self.encode_layer(&mut run).exited);
+        }
+        exited.sort_by_key(|(row, _)| *row);
+        exited.into_iter().map(|(_, encoding)| encoding).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! Choosing rows of batched state: the one verb for shrinking, growing and reordering a batch.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::attention::KeysValues;
+
+/// Row `i` of the result is row `rows[i]` of the input; rows may be dropped, repeated, reordered.
+pub trait SelectRows {
+    /// Keeps exactly these rows, in this order.
+    fn select_rows(self, rows: &RowIndex) -> Self;
+}
+
+/// Row numbers, on the host and (once needed) on the device.
+#[derive(Clone, Debug)]
+pub struct RowIndex {
+    rows: Vec<usize>,
+    index: Tensor<1, Int>,
+    identity: bool,
+}
+
+impl RowIndex {
+    /// The choice `rows` out of `total`.
+    pub fn new(rows: Vec<usize>, total: usize, device: &Device) -> Self {
+        let identity = rows.len() == total && rows.iter().enumerate().all(|(i, row)| i == *row);
+        Self { index: index(&rows, device), rows, identity }
+    }
+
+    /// The row numbers.
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Whether nothing changes.
+    pub fn is_identity(&self) -> bool {
+        self.identity
+    }
+}
+
+impl<const D: usize> SelectRows for Tensor<D> {
+    fn select_rows(self, rows: &RowIndex) -> Self {
+        if rows.identity { self } else { self.select(0, rows.index.clone()) }
+    }
+}
+
+impl SelectRows for KeysValues {
+    fn select_rows(self, rows: &RowIndex) -> Self {
+        self.map(|tensor| tensor.select_rows(rows))
+    }
+}
+
+/// Puts `update`'s rows into `state` at the rows they were selected from.
+pub(crate) fn write_rows(state: Tensor<3>, update: Tensor<3>, rows: &RowIndex) -> Tensor<3> {
+    if rows.identity {
+        return update;
+    }
+    let total = state.dims()[0];
+    let mut source: Vec<usize> = (0..total).collect();
+    for (position, row) in rows.rows.iter().enumerate() {
+        source[*row] = total + position;
+    }
+    let source = index(&source, &state.device());
+    Tensor::cat(vec![state, update], 0).select(0, source)
+}
+
+/// An index tensor.
+pub(crate) fn index(ids: &[usize], device: &Device) -> Tensor<1, Int> {
+    let ids: Vec<i32> = ids.iter().map(|id| *id as i32).collect();
+    let length = ids.len();
+    Tensor::from_data(TensorData::new(ids, [length]), device)
+}
+
+/// A batch of token ids of one length, `[rows, tokens]`.
+pub(crate) fn token_ids(rows: &[Vec<u32>], device: &Device) -> Tensor<2, Int> {
+    let shape = [rows.len(), rows.first().map_or(0, Vec::len)];
+    let ids: Vec<i32> = rows.iter().flatten().map(|id| *id as i32).collect();
+    Tensor::from_data(TensorData::new(ids, shape), device)
+}
+
+/// Reads a float tensor to the host.
+pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec::<f32>().expect("activations are f32")
+}
+
+/// A row-major copy, where the tensor is a permuted view; cached tensors are stored so, because
+/// kernels would otherwise copy them at every use.
+pub(crate) fn contiguous(tensor: Tensor<4>) -> Tensor<4> {
+    let shape = tensor.dims();
+    let elements = shape.iter().product::<usize>();
+    tensor.reshape([elements]).reshape(shape)
+}

@@ -1,0 +1,142 @@
+//! The image stem: three stages of a bottleneck ResNet, stride 16 (OFA, section 3.2).
+
+use burn::module::Module;
+use burn::nn::PaddingConfig2d;
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::tensor::Tensor;
+use burn::tensor::activation::relu;
+
+use crate::config::OfaConfig;
+use crate::weights::Loader;
+
+/// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
+#[derive(Module, Debug)]
+pub struct Stem {
+    conv: Conv2d,
+    pool: MaxPool2d,
+    /// The three stages; stage `s` has `4 * stem_width * 2^s` output channels.
+    stages: Vec<Vec<Bottleneck>>,
+}
+
+impl Stem {
+    /// Loads the stem from the keys under `encoder.embed_images`.
+    pub(crate) fn load(loader: &mut Loader<'_>, config: &OfaConfig, blocks: [usize; 3]) -> Self {
+        let root = "encoder.embed_images";
+        let width = config.stem_width;
+        let shape = ConvShape { channels: [3, width], kernel: 7, stride: 2 };
+        let conv = shape.load(loader, &format!("{root}.conv1"), &format!("{root}.bn1"));
+        let pool = MaxPool2dConfig::new([3, 3])
+            .with_strides([2, 2])
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+            .init();
+        let mut channels_in = width;
+        let stages = (0..3)
+            .map(|stage| {
+                let width = width << stage;
+                (0..blocks[stage])
+                    .map(|block| {
+                        let name = format!("{root}.layer{}.{block}", stage + 1);
+                        let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+                        let bottleneck =
+                            Bottleneck::load(loader, &name, [channels_in, width], stride);
+                        channels_in = 4 * width;
+                        bottleneck
+                    })
+                    .collect()
+            })
+            .collect();
+        Self { conv, pool, stages }
+    }
+
+    /// Features of every sixteenth pixel.
+    ///
+    /// # Shapes
+    ///
+    /// - pixels: `[batch, 3, height, width]`, normalised to -1..1
+    /// - output: `[batch, 16 * stem_width, height / 16, width / 16]`, sizes rounded up
+    pub fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
+        self.stages.iter().fold(self.pool(pixels), |features, stage| run_stage(stage, features))
+    }
+
+    /// What the stem computes step by step: after pooling, then after each stage.
+    pub fn forward_stages(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
+        let mut outputs = vec![self.pool(pixels)];
+        for stage in &self.stages {
+            let features = outputs.last().expect("the list starts with one element").clone();
+            outputs.push(run_stage(stage, features));
+        }
+        outputs
+    }
+
+    fn pool(&self, pixels: Tensor<4>) -> Tensor<4> {
+        self.pool.forward(relu(self.conv.forward(pixels)))
+    }
+}
+
+fn run_stage(stage: &[Bottleneck], features: Tensor<4>) -> Tensor<4> {
+    stage.iter().fold(features, |features, block| block.forward(features))
+}
+
+/// A residual block: 1x1, 3x3 (with the block's stride), 1x1 with four times the channels.
+#[derive(Module, Debug)]
+struct Bottleneck {
+    reduce: Conv2d,
+    spatial: Conv2d,
+    expand: Conv2d,
+    shortcut: Option<Conv2d>,
+}
+
+impl Bottleneck {
+    fn load(loader: &mut Loader<'_>, name: &str, channels: [usize; 2], stride: usize) -> Self {
+        let [channels_in, width] = channels;
+        let mut conv = |index: usize, channels: [usize; 2], kernel: usize, stride: usize| {
+            ConvShape { channels, kernel, stride }.load(
+                loader,
+                &format!("{name}.conv{index}"),
+                &format!("{name}.bn{index}"),
+            )
+        };
+        let reduce = conv(1, [channels_in, width], 1, 1);
+        let spatial = conv(2, [width, width], 3, stride);
+        let expand = conv(3, [width, 4 * width], 1, 1);
+        let shortcut = (stride != 1 || channels_in != 4 * width).then(|| {
+            let shape = ConvShape { channels: [channels_in, 4 * width], kernel: 1, stride };
+            shape.load(loader, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"))
+        });
+        Self { reduce, spatial, expand, shortcut }
+    }
+
+    fn forward(&self, features: Tensor<4>) -> Tensor<4> {
+        let shortcut = match &self.shortcut {
+            Some(conv) => conv.forward(features.clone()),
+            None => features.clone(),
+        };
+        let hidden = relu(self.reduce.forward(features));
+        let hidden = relu(self.spatial.forward(hidden));
+        relu(self.expand.forward(hidden) + shortcut)
+    }
+}
+
+/// A convolution of odd kernel that keeps the size but for its stride.
+struct ConvShape {
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+}
+
+impl ConvShape {
+    fn load(&self, loader: &mut Loader<'_>, conv: &str, norm: &str) -> Conv2d {
+        let [channels_in, channels_out] = self.channels;
+        let shape = [channels_out, channels_in, self.kernel, self.kernel];
+        let (weight, bias) = loader.folded_conv(conv, norm, shape);
+        let padding = self.kernel / 2;
+        let mut module = Conv2dConfig::new(self.channels, [self.kernel, self.kernel])
+            .with_stride([self.stride, self.stride])
+            .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+            .init(loader.device());
+        module.weight = weight;
+        module.bias = Some(bias);
+        module
+    }
+}

@@ -1,0 +1,230 @@
+//! Position biases, computed once per grid, text length and layer, and shared by every request.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
+
+use crate::buckets::Grid;
+use crate::decoder::DecoderPositions;
+use crate::encoder::EncoderPositions;
+
+/// Added to the score of a pair that must not attend: after the softmax it weighs nothing.
+pub(crate) const MASKED: f32 = -1e9;
+
+/// Lengths are rounded up to a multiple of this, so that few tables serve all of them.
+const LENGTH_STEP: usize = 32;
+
+/// Image tables kept: a model serves one grid, and its biases are large (OFA-base at 480 pixels:
+/// 39 MB per layer).
+const IMAGE_TABLES_MAX: usize = 2;
+
+/// Other tables kept: a few rounded lengths.
+const TABLES_MAX: usize = 8;
+
+/// Encoder biases of one branch: one `[1, heads, tokens, tokens]` per layer.
+#[derive(Debug)]
+pub(crate) struct BranchTables {
+    pub(crate) biases: Vec<Tensor<4>>,
+}
+
+/// Decoder self-attention biases up to a length.
+#[derive(Debug)]
+pub(crate) struct DecoderTables {
+    pub(crate) tokens: usize,
+    /// With the causal mask, `[layers, heads, tokens, tokens]`.
+    pub(crate) causal: Tensor<4>,
+    /// One row per (query, key) pair and a last row for masked pairs,
+    /// `[tokens * tokens + 1, layers * heads]`.
+    pub(crate) pairs: Tensor<2>,
+}
+
+/// A few most recently used values by key.
+#[derive(Debug)]
+struct Recent<K, V> {
+    entries: Mutex<VecDeque<(K, Arc<V>)>>,
+    entries_max: usize,
+}
+
+impl<K: PartialEq, V> Recent<K, V> {
+    fn new(entries_max: usize) -> Self {
+        Self { entries: Mutex::new(VecDeque::new()), entries_max }
+    }
+
+    fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = entries.iter().position(|entry| entry.0 == key);
+        let entry = match place.and_then(|place| entries.remove(place)) {
+            Some(entry) => entry,
+            None => (key, Arc::new(make())),
+        };
+        let value = Arc::clone(&entry.1);
+        entries.push_front(entry);
+        entries.truncate(self.entries_max);
+        value
+    }
+}
+
+/// The caches of one model.
+#[derive(Debug)]
+pub(crate) struct Tables {
+    image_relative_bias: bool,
+    images: Recent<Grid, BranchTables>,
+    texts: Recent<usize, BranchTables>,
+    joints: Recent<(Option<Grid>, usize), BranchTables>,
+    decoders: Recent<usize, DecoderTables>,
+    cross: Recent<(usize, CrossKey), Tensor<3>>,
+}
+
+/// Which encoder tokens a cross-attention table is over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum CrossKey {
+    Image(Grid),
+    Text(usize),
+}
+
+impl Tables {
+    pub(crate) fn new(image_relative_bias: bool) -> Self {
+        Self {
+            image_relative_bias,
+            images: Recent::new(IMAGE_TABLES_MAX),
+            texts: Recent::new(TABLES_MAX),
+            joints: Recent::new(IMAGE_TABLES_MAX),
+            decoders: Recent::new(TABLES_MAX),
+            cross: Recent::new(TABLES_MAX),
+        }
+    }
+
+    /// Biases of the image branch.
+    pub(crate) fn image(
+        &self,
+        positions: &EncoderPositions,
+        layers: usize,
+        grid: Grid,
+    ) -> Arc<BranchTables> {
+        self.images.get_or_insert_with(grid, || {
+            let embedding = positions.image_embedding(grid);
+            let absolute = positions.absolute_bias(embedding);
+            let biases = (0..layers)
+                .map(|layer| match self.image_relative_bias {
+                    true => absolute.clone() + positions.image_relative_bias(layer, grid),
+                    false => absolute.clone(),
+                })
+                .collect();
+            BranchTables { biases }
+        })
+    }
+
+    /// Biases of the text branch for at least `tokens` tokens.
+    pub(crate) fn text(
+        &self,
+        positions: &EncoderPositions,
+        layers: usize,
+        tokens: usize,
+    ) -> Arc<BranchTables> {
+        let tokens = rounded(tokens, positions.text_tokens_max());
+        self.texts.get_or_insert_with(tokens, || {
+            let embedding = positions.text_embedding(tokens);
+            let absolute = positions.absolute_bias(embedding);
+            let biases = (0..layers)
+                .map(|layer| absolute.clone() + positions.text_relative_bias(layer, tokens))
+                .collect();
+            BranchTables { biases }
+        })
+    }
+
+    /// Biases of joint encoding: absolute over everything, relative inside each modality.
+    pub(crate) fn joint(
+        &self,
+        positions: &EncoderPositions,
+        layers: usize,
+        (grid, tokens): (Option<Grid>, usize),
+    ) -> Arc<BranchTables> {
+        self.joints.get_or_insert_with((grid, tokens), || {
+            let text = positions.text_embedding(tokens);
+            let embedding = match grid {
+                Some(grid) => Tensor::cat(vec![positions.image_embedding(grid), text], 1),
+                None => text,
+            };
+            let absolute = positions.absolute_bias(embedding);
+            let image = grid.map_or(0, Grid::tokens);
+            let biases = (0..layers)
+                .map(|layer| {
+                    let bias = absolute.clone();
+                    let bias = match grid {
+                        Some(grid) => {
+                            add_block(bias, 0, positions.image_relative_bias(layer, grid))
+                        }
+                        None => bias,
+                    };
+                    add_block(bias, image, positions.text_relative_bias(layer, tokens))
+                })
+                .collect();
+            BranchTables { biases }
+        })
+    }
+
+    /// Decoder self-attention biases for at least `tokens` tokens.
+    pub(crate) fn decoder(
+        &self,
+        positions: &DecoderPositions,
+        tokens: usize,
+    ) -> Arc<DecoderTables> {
+        let tokens = rounded(tokens, positions.tokens_max());
+        self.decoders.get_or_insert_with(tokens, || {
+            let bias = positions.self_bias(tokens);
+            let [layers, heads, _, _] = bias.dims();
+            let device = bias.device();
+            let future = Tensor::<2>::ones([tokens, tokens], &device).triu(1) * MASKED;
+            let pairs = bias
+                .clone()
+                .permute([2, 3, 0, 1]) // [query, key, layers, heads]
+                .reshape([tokens * tokens, layers * heads]);
+            let masked = Tensor::full([1, layers * heads], MASKED, &device);
+            DecoderTables {
+                tokens,
+                causal: bias + future.unsqueeze(),
+                pairs: Tensor::cat(vec![pairs, masked], 0),
+            }
+        })
+    }
+
+    /// Cross-attention bias of `tokens` decoder positions against a grid, `[tokens, heads, image]`.
+    pub(crate) fn cross_image(
+        &self,
+        (encoder, decoder): (&EncoderPositions, &DecoderPositions),
+        tokens: usize,
+        grid: Grid,
+    ) -> Tensor<3> {
+        let make = || decoder.cross_bias(tokens, encoder.image_embedding(grid));
+        self.cross.get_or_insert_with((tokens, CrossKey::Image(grid)), make).as_ref().clone()
+    }
+
+    /// Cross-attention bias of `tokens` decoder positions against `text` tokens,
+    /// `[tokens, heads, text]`.
+    pub(crate) fn cross_text(
+        &self,
+        (encoder, decoder): (&EncoderPositions, &DecoderPositions),
+        tokens: usize,
+        text: usize,
+    ) -> Tensor<3> {
+        let length = rounded(text, encoder.text_tokens_max());
+        let make = || decoder.cross_bias(tokens, encoder.text_embedding(length));
+        let table = self.cross.get_or_insert_with((tokens, CrossKey::Text(length)), make);
+        let [tokens, heads, _] = table.dims();
+        table.as_ref().clone().slice([0..tokens, 0..heads, 0..text])
+    }
+}
+
+/// Adds a square block to the diagonal of `[1, heads, tokens, tokens]`, starting at `from`.
+fn add_block(bias: Tensor<4>, from: usize, block: Tensor<4>) -> Tensor<4> {
+    let [_, heads, size, _] = block.dims();
+    let range = [0..1, 0..heads, from..from + size, from..from + size];
+    let sum = bias.clone().slice(range.clone()) + block;
+    bias.slice_assign(range, sum)
+}
+
+/// A length that tables are made for: at least `tokens`, at most `most`.
+fn rounded(tokens: usize, most: usize) -> usize {
+    tokens.next_multiple_of(LENGTH_STEP).min(most)
+}

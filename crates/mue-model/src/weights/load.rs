@@ -1,0 +1,209 @@
+//! From named tensors to burn modules, with one report of everything that does not fit.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use burn::module::Param;
+use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+
+use super::{CheckpointError, RawTensor};
+
+/// A checkpoint that is not the model its configuration describes.
+#[derive(Debug, thiserror::Error)]
+#[error("the checkpoint does not match config.json:{}", list(.0))]
+pub struct MismatchError(pub Vec<Mismatch>);
+
+/// One tensor that is missing, left over, of another shape or of another type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The tensor's name in the Hugging Face layout.
+    pub name: String,
+    /// The shape that the configuration asks for; `None` if no such tensor is known.
+    pub expected: Option<Vec<usize>>,
+    /// What the checkpoint holds under that name, in words; `None` if nothing.
+    pub found: Option<String>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = self.found.as_deref().unwrap_or("missing");
+        match &self.expected {
+            Some(expected) => write!(f, "{}: expected {expected:?}, found {found}", self.name),
+            None => write!(f, "{}: not part of this model, found {found}", self.name),
+        }
+    }
+}
+
+fn list(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(|mismatch| format!("\n  {mismatch}")).collect()
+}
+
+/// Why a model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file or folder could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The configuration is not one of this crate's models.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// Names or shapes differ.
+    #[error(transparent)]
+    Mismatch(#[from] MismatchError),
+}
+
+/// Hands out a checkpoint's tensors as parameters and remembers what did not fit.
+///
+/// A tensor that does not fit is replaced by zeros, so that one pass finds every mismatch;
+/// [`finish`](Loader::finish) then refuses the model.
+pub(crate) struct Loader<'a> {
+    tensors: &'a BTreeMap<String, RawTensor>,
+    device: Device,
+    epsilons: Epsilons,
+    used: BTreeSet<String>,
+    mismatches: Vec<Mismatch>,
+}
+
+/// The two epsilons that a configuration states.
+pub(crate) struct Epsilons {
+    pub(crate) layer_norm: f64,
+    pub(crate) batch_norm: f64,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(
+        tensors: &'a BTreeMap<String, RawTensor>,
+        device: &Device,
+        epsilons: Epsilons,
+    ) -> Self {
+        let device = device.clone();
+        Self { tensors, device, epsilons, used: BTreeSet::new(), mismatches: Vec::new() }
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// A tensor of the given shape, shared with the mapped file where the device allows it.
+    pub(crate) fn tensor<const D: usize>(&mut self, name: &str, shape: [usize; D]) -> Tensor<D> {
+        let data = self.data(name, &shape);
+        Tensor::from_data(data.unwrap_or_else(|| TensorData::zeros::<f32, _>(shape)), &self.device)
+    }
+
+    pub(crate) fn param<const D: usize>(
+        &mut self,
+        name: &str,
+        shape: [usize; D],
+    ) -> Param<Tensor<D>> {
+        Param::from_tensor(self.tensor(name, shape))
+    }
+
+    /// A linear layer; PyTorch's `[out, in]` matrix is used as a transposed view, not copied.
+    pub(crate) fn linear(&mut self, name: &str, [d_in, d_out]: [usize; 2]) -> Linear {
+        let weight = self.tensor(&format!("{name}.weight"), [d_out, d_in]).transpose();
+        let mut linear = LinearConfig::new(d_in, d_out).init(&self.device);
+        linear.weight = Param::from_tensor(weight);
+        linear.bias = Some(self.param(&format!("{name}.bias"), [d_out]));
+        linear
+    }
+
+    pub(crate) fn layer_norm(&mut self, name: &str, width: usize) -> LayerNorm {
+        let config = LayerNormConfig::new(width).with_epsilon(self.epsilons.layer_norm);
+        let mut norm = config.init(&self.device);
+        norm.gamma = self.param(&format!("{name}.weight"), [width]);
+        norm.beta = Some(self.param(&format!("{name}.bias"), [width]));
+        norm
+    }
+
+    pub(crate) fn embedding(&mut self, name: &str, [rows, width]: [usize; 2]) -> Embedding {
+        let mut embedding = EmbeddingConfig::new(rows, width).init(&self.device);
+        embedding.weight = self.param(&format!("{name}.weight"), [rows, width]);
+        embedding
+    }
+
+    /// A bias-free convolution with the BatchNorm that follows it folded in:
+    /// `w * g / sqrt(var + eps)` and `b - mean * g / sqrt(var + eps)`.
+    pub(crate) fn folded_conv(
+        &mut self,
+        conv: &str,
+        norm: &str,
+        shape: [usize; 4],
+    ) -> (Param<Tensor<4>>, Param<Tensor<1>>) {
+        let channels = shape[0];
+        let mut norm_values = |part: &str| {
+            let data = self.data(&format!("{norm}.{part}"), &[channels]);
+            data.map_or_else(|| vec![1.0; channels], values)
+        };
+        let (gamma, beta) = (norm_values("weight"), norm_values("bias"));
+        let (mean, variance) = (norm_values("running_mean"), norm_values("running_var"));
+        let scale: Vec<f32> = gamma
+            .iter()
+            .zip(&variance)
+            .map(|(g, v)| {
+                (f64::from(*g) / (f64::from(*v) + self.epsilons.batch_norm).sqrt()) as f32
+            })
+            .collect();
+        let bias: Vec<f32> =
+            beta.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        let kernel = shape.iter().skip(1).product::<usize>();
+        let mut weight = match self.data(&format!("{conv}.weight"), &shape) {
+            Some(data) => values(data),
+            None => vec![0.0; channels * kernel],
+        };
+        for (row, scale) in weight.chunks_exact_mut(kernel).zip(&scale) {
+            row.iter_mut().for_each(|w| *w *= scale);
+        }
+        (
+            Param::from_tensor(Tensor::from_data(TensorData::new(weight, shape), &self.device)),
+            Param::from_tensor(Tensor::from_data(TensorData::new(bias, [channels]), &self.device)),
+        )
+    }
+
+    /// Takes note of a tensor that the model does not use; absent is fine, another shape is not.
+    pub(crate) fn accept(&mut self, name: &str, shape: &[usize]) {
+        self.used.insert(name.to_owned());
+        if let Some(tensor) = self.tensors.get(name).filter(|tensor| tensor.shape() != shape) {
+            let found = Some(format!("{:?}", tensor.shape()));
+            let expected = Some(shape.to_vec());
+            self.mismatches.push(Mismatch { name: name.to_owned(), expected, found });
+        }
+    }
+
+    /// Refuses the model if anything was missing, left over or of another shape.
+    pub(crate) fn finish(mut self) -> Result<(), MismatchError> {
+        let left_over = self.tensors.iter().filter(|(name, _)| !self.used.contains(*name));
+        self.mismatches.extend(left_over.map(|(name, tensor)| Mismatch {
+            name: name.clone(),
+            expected: None,
+            found: Some(format!("{:?}", tensor.shape())),
+        }));
+        self.mismatches.sort_by(|a, b| a.name.cmp(&b.name));
+        match self.mismatches.is_empty() {
+            true => Ok(()),
+            false => Err(MismatchError(self.mismatches)),
+        }
+    }
+
+    fn data(&mut self, name: &str, shape: &[usize]) -> Option<TensorData> {
+        self.used.insert(name.to_owned());
+        let found = match self.tensors.get(name) {
+            None => None,
+            Some(tensor) if tensor.shape() != shape => Some(format!("{:?}", tensor.shape())),
+            Some(tensor) => match tensor.float32_bytes() {
+                Ok(bytes) => {
+                    let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);
+                    return Some(TensorData::from_bytes(bytes, shape.to_vec(), DType::F32));
+                }
+                Err(error) => Some(error.to_string()),
+            },
+        };
+        let expected = Some(shape.to_vec());
+        self.mismatches.push(Mismatch { name: name.to_owned(), expected, found });
+        None
+    }
+}
+
+fn values(data: TensorData) -> Vec<f32> {
+    data.try_into_vec::<f32>().expect("loaded tensors are f32")
+}

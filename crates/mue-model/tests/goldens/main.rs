@@ -1,0 +1,154 @@
+//! Parity with the public PyTorch OFA on golden cases.
+//!
+//! A folder of cases is taken from `MUE_GOLDENS` (default: `shared/goldens` beside the workspace);
+//! the cases of a tiny model beside this file always run. Whatever a case needs is read from its
+//! own files: dimensions, weights (a file, or the recipe), thresholds, tolerances.
+//!
+//! `MUE_GOLDENS_DEVICES` lists the devices (default `flex,ndarray`). `default` is the device that
+//! burn prefers in this build, which is the GPU when built with `--features burn/wgpu`; there the
+//! tolerances are ten times as wide, and ids and exit layers still exact.
+
+mod beam;
+mod case;
+mod checkpoints;
+mod entailment;
+mod exits;
+mod joint;
+mod mue;
+mod recipe;
+
+use std::path::{Path, PathBuf};
+
+use mue_model::Device;
+
+use case::{Case, Report};
+
+/// A device to run the cases on, and how much wider than stated its tolerances are.
+struct Target {
+    name: String,
+    device: Device,
+    slack: f32,
+}
+
+fn targets() -> Vec<Target> {
+    let names = std::env::var("MUE_GOLDENS_DEVICES").unwrap_or_else(|_| "flex,ndarray".into());
+    names.split(',').map(|name| target(name.trim())).collect()
+}
+
+fn target(name: &str) -> Target {
+    #[allow(deprecated)] // the older CPU backend is served, so it is tested
+    let (device, slack) = match name {
+        "flex" => (Device::flex(), 1.0),
+        "ndarray" => (Device::ndarray(), 1.0),
+        "default" => (Device::default(), 10.0),
+        other => panic!("MUE_GOLDENS_DEVICES: no device is called {other}"),
+    };
+    Target { name: format!("{name} ({device:?})"), device, slack }
+}
+
+/// The folder of shared cases, if there is one.
+fn shared() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match std::env::var_os("MUE_GOLDENS") {
+        Some(folder) => {
+            let folder = PathBuf::from(folder);
+            assert!(folder.is_dir(), "MUE_GOLDENS is {}, which is no folder", folder.display());
+            Some(folder)
+        }
+        None => Some(root.join("../../../shared/goldens")).filter(|folder| folder.is_dir()),
+    }
+}
+
+/// Runs one kind of case on every device; `kind` ends the names of its folders.
+fn run_all(folder: &Path, kind: &str, run: impl Fn(&Case, &Device, &mut Report)) -> usize {
+    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("expected.safetensors").is_file())
+        .filter(|path| case_kind(path) == Some(kind))
+        .collect();
+    cases.sort();
+    for path in &cases {
+        let case = Case::open(path);
+        for target in targets() {
+            let mut report = Report::new(&case, target.slack);
+            run(&case, &target.device, &mut report);
+            report.finish(&target.name);
+        }
+    }
+    cases.len()
+}
+
+/// A case's kind, by the tensors that only such a case has.
+fn case_kind(path: &Path) -> Option<&'static str> {
+    let names = case::tensor_names(&path.join("expected.safetensors"));
+    let has = |name: &str| names.iter().any(|other| other == name);
+    [
+        ("enc_embedding", "joint"),
+        ("paper.image_layer_0", "mue"),
+        ("paper.image_exit_layer", "mue-exit"),
+        ("run0.tokens", "beam"),
+        ("encoder_exit_layers", "mue-beam"),
+        ("mue_exit.exit_layers", "entailment"),
+    ]
+    .into_iter()
+    .find_map(|(tensor, kind)| has(tensor).then_some(kind))
+}
+
+/// Runs one kind of case in the repository's own folder and in the shared one.
+fn run_kind(kind: &str, run: impl Fn(&Case, &Device, &mut Report)) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    assert!(run_all(&own, kind, &run) > 0, "the repository has a {kind} case");
+    match shared() {
+        Some(folder) => {
+            let count = run_all(&folder, kind, &run);
+            println!("{count} {kind} case(s) in {}", folder.display());
+        }
+        None => skipped(),
+    }
+}
+
+/// Says that the shared cases did not run, or fails if they were demanded.
+fn skipped() {
+    let why = "no shared golden cases: set MUE_GOLDENS to their folder";
+    assert!(std::env::var_os("MUE_GOLDENS_REQUIRED").is_none(), "{why}");
+    eprintln!("skipped: {why}");
+}
+
+#[test]
+fn joint() {
+    run_kind("joint", joint::run);
+}
+
+#[test]
+fn decomposed() {
+    run_kind("mue", mue::run);
+}
+
+#[test]
+fn exits_and_greedy_decoding() {
+    run_kind("mue-exit", exits::run);
+}
+
+#[test]
+fn beam_search() {
+    run_kind("beam", beam::run_plain);
+}
+
+#[test]
+fn beam_search_with_exits() {
+    run_kind("mue-beam", beam::run_exits);
+}
+
+#[test]
+fn entailment() {
+    run_kind("entailment", entailment::run);
+}
+
+#[test]
+fn checkpoint_layouts() {
+    match shared() {
+        Some(folder) => checkpoints::run(&folder),
+        None => skipped(),
+    }
+}
