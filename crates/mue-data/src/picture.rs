@@ -1,0 +1,246 @@
+//! Bytes to pixels.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation as ExifOrientation;
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+
+/// An 8-bit RGB picture, row by row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RgbImage {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// `height * width * 3` samples.
+    pub samples: Vec<u8>,
+}
+
+/// What may be decoded. Both are checked before any pixel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageLimits {
+    /// Most bytes of an encoded picture.
+    pub bytes_max: usize,
+    /// Most pixels, height times width.
+    pub pixels_max: u64,
+}
+
+impl Default for ImageLimits {
+    /// 16 MiB and 50 megapixels.
+    fn default() -> Self {
+        Self { bytes_max: 16 << 20, pixels_max: 50_000_000 }
+    }
+}
+
+/// What to do about the orientation that a camera notes in EXIF.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Orientation {
+    /// Turn the picture upright, as people see it.
+    #[default]
+    Apply,
+    /// Take the pixels as they are stored, as OFA's own pipeline does.
+    Ignore,
+}
+
+/// Why bytes are not a picture.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The encoded picture is too large.
+    #[error("the image has {bytes} bytes; at most {bytes_max} are allowed")]
+    Bytes {
+        /// Found.
+        bytes: usize,
+        /// Allowed.
+        bytes_max: usize,
+    },
+    /// The decoded picture would be too large.
+    #[error("the image has {width} x {height} pixels; at most {pixels_max} in all are allowed")]
+    Pixels {
+        /// Found.
+        width: u32,
+        /// Found.
+        height: u32,
+        /// Allowed.
+        pixels_max: u64,
+    },
+    /// The bytes are none of the formats.
+    #[error("the image is not a PNG, JPEG, WebP, GIF, BMP or TIFF")]
+    Format,
+    /// The picture has no pixels.
+    #[error("the image is empty")]
+    Empty,
+    /// The format is known, the content broken.
+    #[error("the image cannot be decoded")]
+    Decode(#[source] image::ImageError),
+}
+
+/// Bytes of memory per pixel that a decoder may take: 16-bit RGBA and a copy.
+const BYTES_PER_PIXEL_MAX: u64 = 16;
+
+/// Decodes a PNG, JPEG, WebP, GIF (first frame), BMP or TIFF to 8-bit RGB.
+///
+/// As Pillow's `convert("RGB")`: alpha is dropped without compositing, palettes are looked up and
+/// grey becomes three equal channels. Samples of 16 bits are scaled to 8.
+///
+/// # Errors
+///
+/// If the bytes or pixels exceed the limits, the format is unknown, or the content is broken.
+pub fn decode_image(
+    bytes: &[u8],
+    limits: ImageLimits,
+    orientation: Orientation,
+) -> Result<RgbImage, ImageError> {
+    if bytes.len() > limits.bytes_max {
+        return Err(ImageError::Bytes { bytes: bytes.len(), bytes_max: limits.bytes_max });
+    }
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|error| ImageError::Decode(error.into()))?;
+    if reader.format().is_none() {
+        return Err(ImageError::Format);
+    }
+    let mut memory = Limits::no_limits();
+    memory.max_alloc = Some(limits.pixels_max.saturating_mul(BYTES_PER_PIXEL_MAX));
+    reader.limits(memory);
+    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > limits.pixels_max {
+        return Err(ImageError::Pixels { width, height, pixels_max: limits.pixels_max });
+    }
+    if pixels == 0 {
+        return Err(ImageError::Empty);
+    }
+    let turn = match orientation {
+        Orientation::Apply => decoder.orientation().unwrap_or(ExifOrientation::NoTransforms),
+        Orientation::Ignore => ExifOrientation::NoTransforms,
+    };
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(ImageError::Decode)?;
+    picture.apply_orientation(turn);
+    let picture = picture.into_rgb8();
+    let (width, height) = picture.dimensions();
+    Ok(RgbImage {
+        height: height as usize,
+        width: width as usize,
+        samples: picture.into_raw(),
+    })
+}
+
+fn unreadable(error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::Unsupported(_) => ImageError::Format,
+        other => ImageError::Decode(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, Rgba, RgbaImage};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FORMATS: [ImageFormat; 6] = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Gif,
+        ImageFormat::Bmp,
+        ImageFormat::Tiff,
+    ];
+
+    /// A red picture with a transparent blue pixel at the top left.
+    fn encoded(format: ImageFormat) -> Vec<u8> {
+        let mut picture = RgbaImage::from_pixel(6, 4, Rgba([200, 0, 0, 255]));
+        picture.put_pixel(0, 0, Rgba([0, 0, 200, 0]));
+        let picture = DynamicImage::ImageRgba8(picture);
+        let picture = match format {
+            ImageFormat::Jpeg => DynamicImage::ImageRgb8(picture.into_rgb8()),
+            _ => picture,
+        };
+        let mut bytes = Cursor::new(Vec::new());
+        picture.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+        decode_image(bytes, ImageLimits::default(), Orientation::Apply)
+    }
+
+    #[test]
+    fn every_format_decodes() {
+        for format in FORMATS {
+            let picture = decode(&encoded(format)).unwrap();
+            assert_eq!((picture.height, picture.width), (4, 6), "{format:?}");
+            let last = &picture.samples[picture.samples.len() - 3..];
+            assert!(last[0] > 180 && last[1] < 40 && last[2] < 40, "{format:?}: {last:?}");
+        }
+    }
+
+    #[test]
+    fn alpha_is_dropped_and_not_blended() {
+        let picture = decode(&encoded(ImageFormat::Png)).unwrap();
+        assert_eq!(picture.samples[..3], [0, 0, 200]);
+    }
+
+    #[test]
+    fn grey_and_sixteen_bits_become_rgb() {
+        let grey = image::ImageBuffer::from_pixel(2, 2, image::Luma([0xffffu16]));
+        let mut bytes = Cursor::new(Vec::new());
+        DynamicImage::ImageLuma16(grey).write_to(&mut bytes, ImageFormat::Png).unwrap();
+        assert_eq!(decode(&bytes.into_inner()).unwrap().samples, [255; 12]);
+    }
+
+    #[test]
+    fn limits_are_checked_before_decoding() {
+        // A header of 40,000 x 40,000 pixels with nothing behind it.
+        let mut bytes = encoded(ImageFormat::Bmp);
+        bytes[18..22].copy_from_slice(&40_000u32.to_le_bytes());
+        bytes[22..26].copy_from_slice(&40_000u32.to_le_bytes());
+        assert!(matches!(decode(&bytes), Err(ImageError::Pixels { .. })));
+        let limits = ImageLimits { bytes_max: 10, ..Default::default() };
+        let error = decode_image(&bytes, limits, Orientation::Apply).unwrap_err();
+        assert!(matches!(error, ImageError::Bytes { .. }));
+    }
+
+    #[test]
+    fn what_is_no_picture_says_so() {
+        assert!(matches!(decode(b"hello"), Err(ImageError::Format)));
+        assert!(matches!(decode(b""), Err(ImageError::Format)));
+    }
+
+    #[test]
+    fn orientation_is_applied_or_ignored() {
+        // EXIF orientation 6 (turn right) in an APP1 segment behind the JPEG's first marker.
+        let jpeg = encoded(ImageFormat::Jpeg);
+        let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let mut bytes = jpeg[..2].to_vec();
+        bytes.extend([0xff, 0xe1]);
+        bytes.extend((exif.len() as u16 + 2).to_be_bytes());
+        bytes.append(&mut exif);
+        bytes.extend(&jpeg[2..]);
+        let upright = decode(&bytes).unwrap();
+        assert_eq!((upright.height, upright.width), (6, 4));
+        let stored = decode_image(&bytes, ImageLimits::default(), Orientation::Ignore).unwrap();
+        assert_eq!((stored.height, stored.width), (4, 6));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        #[test]
+        fn damage_is_an_error_or_a_picture_and_never_a_panic(
+            format in 0usize..6,
+            cut in 0.0f64..1.0,
+            flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
+        ) {
+            let mut bytes = encoded(FORMATS[format]);
+            for (place, value) in flips {
+                let place = place.index(bytes.len());
+                bytes[place] ^= value;
+            }
+            bytes.truncate((bytes.len() as f64 * (1.0 - cut * cut)) as usize);
+            let _ = decode(&bytes);
+        }
+    }
+}
