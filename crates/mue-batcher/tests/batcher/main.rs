@@ -1,0 +1,12 @@
+//! The batcher in front of a fake model, turn by turn, under a clock that only the tests move.
+
+mod acts;
+mod admission;
+mod drain;
+mod endings;
+mod fake;
+mod flow;
+mod recorder;
+mod scene;
+mod script;
+mod thread;
