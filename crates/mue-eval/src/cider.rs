@@ -1,0 +1,175 @@
+//! CIDEr and CIDEr-D.
+//!
+//! Vedantam, Zitnick and Parikh, "CIDEr: consensus-based image description evaluation" (CVPR 2015).
+//! A sentence is, for each n of 1 to 4, the vector of its n-gram counts weighted by how rare the
+//! n-gram is among the samples: `ln(samples) - ln(max(1, samples whose references have it))`. With
+//! `c` a candidate's vector, `r` a reference's, and means over the four n and over references,
+//!
+//! ```text
+//! CIDEr   = 10 * mean  c . r / (|c| |r|)
+//! CIDEr-D = 10 * mean  min(c, r) . r / (|c| |r|) * exp(-(bigrams(c) - bigrams(r))^2 / (2 * 6^2))
+//! ```
+//!
+//! **Which is which.** `pycocoevalcap`, and so every published COCO "CIDEr", computes CIDEr-D: the
+//! minimum clips counts that a candidate repeats, the Gaussian (sigma 6) punishes a wrong length.
+//! Its length is the number of bigrams, one less than that of words. Plain CIDEr, of the paper's
+//! section 4, has neither; it is scaled by 10 like CIDEr-D, as the authors' own program does, and
+//! words are not stemmed. A corpus of one sample has no rare n-grams and scores 0.
+
+use crate::ngrams::{Counted, NgramIndex, ORDERS};
+use serde::Serialize;
+
+const SIGMA: f64 = 6.0;
+const SCALE: f64 = 10.0;
+
+/// One candidate's consensus with its references, 0 to 10.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct CiderScore {
+    /// Without clipping and length penalty.
+    pub cider: f64,
+    /// With both: the COCO evaluation's "CIDEr".
+    pub cider_d: f64,
+}
+
+/// The references of a corpus, weighted once and scored against many times.
+///
+/// Document frequencies are those of the references given here, one document a sample; candidates
+/// never change them. So one sentence scores the same alone as among others.
+#[derive(Clone, Debug)]
+pub struct CiderCorpus {
+    index: NgramIndex,
+    weights: Weights,
+    references: Vec<Vec<Vector>>,
+}
+
+impl CiderCorpus {
+    /// Weighs the references of every sample, given as words (see [`tokenize`](crate::tokenize)).
+    pub fn new(references: &[Vec<Vec<String>>]) -> Self {
+        let mut index = NgramIndex::default();
+        let counted: Vec<Vec<_>> = references
+            .iter()
+            .map(|sample| sample.iter().map(|reference| index.learn(reference)).collect())
+            .collect();
+        let weights = Weights::new(index.len(), &counted);
+        let weigh = |sample: &Vec<Vec<Counted>>| sample.iter().map(|r| weights.weigh(r)).collect();
+        let references = counted.iter().map(weigh).collect();
+        Self { index, weights, references }
+    }
+
+    /// The n-grams of all references.
+    pub(crate) fn index(&self) -> &NgramIndex {
+        &self.index
+    }
+
+    /// How many samples there are.
+    pub fn len(&self) -> usize {
+        self.references.len()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.references.is_empty()
+    }
+
+    /// Scores a candidate, given as words, for one sample. None if there is no such sample; 0 if
+    /// the sample has no references.
+    pub fn score(&self, sample: usize, candidate: &[String]) -> Option<CiderScore> {
+        let references = self.references.get(sample)?;
+        let candidate = self.weights.weigh(&self.index.count(candidate));
+        let mut sum = CiderScore::default();
+        for reference in references {
+            let score = candidate.consensus(reference);
+            sum.cider += score.cider;
+            sum.cider_d += score.cider_d;
+        }
+        let scale = SCALE / (ORDERS * references.len().max(1)) as f64;
+        Some(CiderScore { cider: sum.cider * scale, cider_d: sum.cider_d * scale })
+    }
+}
+
+/// How much an n-gram counts.
+#[derive(Clone, Debug)]
+struct Weights {
+    /// By the n-gram's number.
+    known: Vec<f64>,
+    /// Of an n-gram that no reference has.
+    unknown: f64,
+}
+
+impl Weights {
+    fn new(ngrams: usize, samples: &[Vec<Vec<Counted>>]) -> Self {
+        let mut documents = vec![0_usize; ngrams];
+        for sample in samples {
+            let mut present: Vec<_> = sample.iter().flatten().filter_map(|c| c.known).collect();
+            present.sort_unstable();
+            present.dedup();
+            for ngram in present {
+                documents[ngram as usize] += 1;
+            }
+        }
+        let unknown = (samples.len().max(1) as f64).ln();
+        let known = documents.into_iter().map(|n| unknown - (n.max(1) as f64).ln()).collect();
+        Self { known, unknown }
+    }
+
+    fn weigh(&self, counted: &[Counted]) -> Vector {
+        let mut vector = Vector::default();
+        let mut squares = [0.0; ORDERS];
+        for ngram in counted {
+            let rarity = ngram.known.map_or(self.unknown, |known| self.known[known as usize]);
+            let weight = f64::from(ngram.count) * rarity;
+            squares[ngram.order] += weight * weight;
+            if let Some(known) = ngram.known {
+                vector.entries.push(Entry { ngram: known, order: ngram.order, weight });
+            }
+            if ngram.order == 1 {
+                vector.bigrams += f64::from(ngram.count);
+            }
+        }
+        vector.norms = squares.map(f64::sqrt);
+        vector
+    }
+}
+
+/// A weighted n-gram that the corpus has.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    ngram: u32,
+    order: usize,
+    weight: f64,
+}
+
+/// A sentence as the weights of its n-grams, in order of their numbers.
+#[derive(Clone, Debug, Default)]
+struct Vector {
+    entries: Vec<Entry>,
+    norms: [f64; ORDERS],
+    bigrams: f64,
+}
+
+impl Vector {
+    /// Both similarities to a reference, summed over the four lengths of n-grams.
+    fn consensus(&self, reference: &Self) -> CiderScore {
+        let mut plain = [0.0; ORDERS];
+        let mut clipped = [0.0; ORDERS];
+        let mut others = reference.entries.iter().peekable();
+        for entry in &self.entries {
+            while others.next_if(|other| other.ngram < entry.ngram).is_some() {}
+            if let Some(other) = others.next_if(|other| other.ngram == entry.ngram) {
+                plain[entry.order] += entry.weight * other.weight;
+                clipped[entry.order] += entry.weight.min(other.weight) * other.weight;
+            }
+        }
+        let mut score = CiderScore::default();
+        for order in 0..ORDERS {
+            let norm = self.norms[order] * reference.norms[order];
+            if norm > 0.0 {
+                score.cider += plain[order] / norm;
+                score.cider_d += clipped[order] / norm;
+            }
+        }
+        let apart = self.bigrams - reference.bigrams;
+        score.cider_d *= (-apart * apart / (2.0 * SIGMA * SIGMA)).exp();
+        score
+    }
+}
