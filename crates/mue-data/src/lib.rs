@@ -2,12 +2,15 @@
 //!
 //! Pictures are decoded ([`decode_image`]) within limits that are checked before any pixel is,
 //! and resized as OFA's published results were made ([`preprocess`]). Texts become token ids and
-//! back by [`Tokenizer`]; [`Prompts`] holds what a model is asked.
+//! back by [`Tokenizer`]; [`Prompts`] holds what a model is asked. [`scenes`] makes the pictures and
+//! sentences that the demo model learns from, and [`datasets`] reads those of others.
 
 mod caption;
+pub mod datasets;
 mod picture;
 mod prompt;
 mod resize;
+pub mod scenes;
 mod tokenizer;
 mod tokenizer_files;
 

@@ -120,11 +120,7 @@ pub fn decode_image(
     picture.apply_orientation(turn);
     let picture = picture.into_rgb8();
     let (width, height) = picture.dimensions();
-    Ok(RgbImage {
-        height: height as usize,
-        width: width as usize,
-        samples: picture.into_raw(),
-    })
+    Ok(RgbImage { height: height as usize, width: width as usize, samples: picture.into_raw() })
 }
 
 fn unreadable(error: image::ImageError) -> ImageError {
@@ -214,7 +210,8 @@ mod tests {
     fn orientation_is_applied_or_ignored() {
         // EXIF orientation 6 (turn right) in an APP1 segment behind the JPEG's first marker.
         let jpeg = encoded(ImageFormat::Jpeg);
-        let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let mut exif =
+            b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
         let mut bytes = jpeg[..2].to_vec();
         bytes.extend([0xff, 0xe1]);
         bytes.extend((exif.len() as u16 + 2).to_be_bytes());

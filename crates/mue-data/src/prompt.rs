@@ -121,14 +121,20 @@ mod tests {
 
     #[test]
     fn sentences_are_cleaned_as_ofa_does() {
-        assert_eq!(clean_sentence("..,A Well-known  <person>/dog.", 80), "a well known person dog.");
+        assert_eq!(
+            clean_sentence("..,A Well-known  <person>/dog.", 80),
+            "a well known person dog."
+        );
         assert_eq!(clean_sentence("one two three", 2), "one two");
         assert_eq!(clean_sentence(" \n ", 80), "");
     }
 
     #[test]
     fn a_sentence_may_look_like_a_placeholder() {
-        assert_eq!(fill("a {premise} {x} {hypothesis}", "{hypothesis}", "h"), "a {hypothesis} {x} h");
+        assert_eq!(
+            fill("a {premise} {x} {hypothesis}", "{hypothesis}", "h"),
+            "a {hypothesis} {x} h"
+        );
     }
 
     #[test]

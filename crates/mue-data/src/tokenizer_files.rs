@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::tokenizer::TokenizerError;
 
 /// Names of the first four ids in every OFA vocabulary.
-const SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
+pub(crate) const SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
 
 /// Image codes that follow the mask token.
 const CODES: usize = 8192;
@@ -141,7 +141,8 @@ mod tests {
             tokens.iter().enumerate().map(|(id, token)| ((*token).into(), json!(id))).collect();
         // The dictionary orders by frequency, not by number.
         let dict: String = (0..tokens.len()).rev().map(|id| format!("{id} 7\n")).collect();
-        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("encoder.json", &Value::Object(encoder).to_string());
         write("vocab.bpe", "#version: 0.2\na b\nĠ ab\n");
         write("dict.txt", &dict);

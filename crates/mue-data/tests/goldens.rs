@@ -3,6 +3,8 @@
 //! The folder comes from `MUE_GOLDENS` (default: `shared/goldens` beside the workspace), OFA's
 //! vocabulary from `MUE_OFA_BPE` (default: `ofa-bpe` beside that folder).
 
+#![allow(clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used)] // helpers outside `#[test]` functions
+
 use std::path::{Path, PathBuf};
 
 use mue_data::{

@@ -1,0 +1,185 @@
+//! Captions in COCO's own annotation files and in Karpathy's split.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::error::DataError;
+use super::problem::{Problem, Problems};
+
+/// A picture with its reference captions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CaptionEntry {
+    pub(super) id: u64,
+    /// File name, with a folder where the annotations have one.
+    pub(super) name: String,
+    pub(super) captions: Vec<String>,
+}
+
+/// COCO's own files have `annotations`; in Karpathy's, pictures have `sentences`.
+#[derive(Deserialize)]
+struct AnnotationFile {
+    images: Vec<Entry<Image>>,
+    annotations: Option<Vec<Entry<Caption>>>,
+}
+
+/// An entry, or something that is none: one bad entry should not cost the file.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Entry<T> {
+    Good(T),
+    Bad(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Image {
+    Official { id: u64, file_name: String },
+    Karpathy(KarpathyImage),
+}
+
+#[derive(Deserialize)]
+struct KarpathyImage {
+    filename: String,
+    #[serde(default)]
+    filepath: String,
+    cocoid: Option<u64>,
+    imgid: Option<u64>,
+    split: String,
+    sentences: Vec<Sentence>,
+}
+
+#[derive(Deserialize)]
+struct Sentence {
+    raw: String,
+}
+
+#[derive(Deserialize)]
+struct Caption {
+    image_id: u64,
+    caption: String,
+}
+
+/// Reads the file whole: captions of a picture are scattered over it.
+pub(super) fn read(
+    path: &Path,
+    splits: &[String],
+    problems: &mut Problems,
+) -> Result<Vec<CaptionEntry>, DataError> {
+    let file = File::open(path).map_err(DataError::read(path))?;
+    let file: AnnotationFile = serde_json::from_reader(BufReader::new(file))
+        .map_err(|source| DataError::Annotations { path: path.to_owned(), source })?;
+    let mut reader = Reader { path, problems };
+    match file.annotations {
+        Some(captions) => reader.official(file.images, captions),
+        None => reader.karpathy(file.images, splits),
+    }
+}
+
+struct Reader<'a> {
+    path: &'a Path,
+    problems: &'a mut Problems,
+}
+
+impl Reader<'_> {
+    fn official(
+        &mut self,
+        images: Vec<Entry<Image>>,
+        captions: Vec<Entry<Caption>>,
+    ) -> Result<Vec<CaptionEntry>, DataError> {
+        let mut entries = Vec::with_capacity(images.len());
+        let mut places = HashMap::with_capacity(images.len());
+        for (index, image) in images.into_iter().enumerate() {
+            match image {
+                Entry::Good(Image::Official { id, file_name: name }) => {
+                    if places.insert(id, entries.len()).is_some() {
+                        self.problem("images", index, format!("id {id} is there twice"))?;
+                    }
+                    entries.push((index, CaptionEntry { id, name, captions: Vec::new() }));
+                }
+                _ => self.problem("images", index, "expected an id and a file_name")?,
+            }
+        }
+        for (index, caption) in captions.into_iter().enumerate() {
+            let Entry::Good(Caption { image_id, caption }) = caption else {
+                self.problem("annotations", index, "expected an image_id and a caption")?;
+                continue;
+            };
+            match places.get(&image_id) {
+                _ if caption.trim().is_empty() => {
+                    self.problem("annotations", index, "the caption is empty")?;
+                }
+                Some(place) => entries[*place].1.captions.push(caption),
+                None => {
+                    self.problem("annotations", index, format!("there is no image {image_id}"))?
+                }
+            }
+        }
+        self.with_captions(entries)
+    }
+
+    fn karpathy(
+        &mut self,
+        images: Vec<Entry<Image>>,
+        splits: &[String],
+    ) -> Result<Vec<CaptionEntry>, DataError> {
+        let mut entries = Vec::new();
+        let mut found = BTreeSet::new();
+        for (index, image) in images.into_iter().enumerate() {
+            let Entry::Good(Image::Karpathy(image)) = image else {
+                let expected = "expected a filename, a split and sentences";
+                self.problem("images", index, expected)?;
+                continue;
+            };
+            let wanted = splits.is_empty() || splits.contains(&image.split);
+            found.insert(image.split);
+            if wanted {
+                let captions = image.sentences.into_iter().map(|sentence| sentence.raw);
+                let name = match &image.filepath[..] {
+                    "" => image.filename,
+                    folder => format!("{folder}/{}", image.filename),
+                };
+                let entry = CaptionEntry {
+                    id: image.cocoid.or(image.imgid).unwrap_or(index as u64),
+                    name,
+                    captions: captions.filter(|caption| !caption.trim().is_empty()).collect(),
+                };
+                entries.push((index, entry));
+            }
+        }
+        let known = splits.iter().all(|split| found.contains(split));
+        if !known || (splits.is_empty() && found.len() > 1) {
+            let splits = found.into_iter().collect();
+            return Err(DataError::Splits { path: self.path.to_owned(), splits });
+        }
+        self.with_captions(entries)
+    }
+
+    fn with_captions(
+        &mut self,
+        entries: Vec<(usize, CaptionEntry)>,
+    ) -> Result<Vec<CaptionEntry>, DataError> {
+        let mut kept = Vec::with_capacity(entries.len());
+        for (index, entry) in entries {
+            match entry.captions.is_empty() {
+                true => self.problem("images", index, format!("{} has no caption", entry.name))?,
+                false => kept.push(entry),
+            }
+        }
+        Ok(kept)
+    }
+
+    fn problem(
+        &mut self,
+        list: &str,
+        index: usize,
+        message: impl Into<String>,
+    ) -> Result<(), DataError> {
+        let place = format!("{}: {list}[{index}]", self.path.display());
+        self.problems.record(Problem::new(place, message))
+    }
+}
