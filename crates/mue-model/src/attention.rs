@@ -108,6 +108,12 @@ impl Attention {
     /// - bias: `[batch or 1, heads or 1, target or 1, source]`, very negative where masked
     /// - output: as queries
     pub fn attend(&self, queries: Tensor<4>, source: &KeysValues, bias: Tensor<4>) -> Tensor<4> {
+        if queries.is_autodiff() {
+            // burn has no backward of its fused attention, and differentiates the parts that it
+            // falls back to through the row maximum, which a softmax does not depend on.
+            let probabilities = self.probabilities(queries, source, bias);
+            return probabilities.matmul(source.values.clone());
+        }
         let options = AttentionModuleOptions { scale: Some(self.scale), ..Default::default() };
         let (keys, values) = (source.keys.clone(), source.values.clone());
         attention(queries, keys, values, None, Some(bias), options)
@@ -120,7 +126,7 @@ impl Attention {
         source: &KeysValues,
         bias: Tensor<4>,
     ) -> Tensor<4> {
-        let scores = queries.matmul(source.keys.clone().swap_dims(2, 3)) * self.scale;
+        let scores = (queries * self.scale).matmul(source.keys.clone().swap_dims(2, 3));
         softmax(scores + bias, 3) // [batch, heads, target, source]
     }
 

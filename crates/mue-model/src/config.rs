@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::weights::InferredDimensions;
+
 /// Every token id, dimension and switch that decides the shapes and the arithmetic of a model.
 ///
 /// The field names are those of the Hugging Face OFA configuration, so that a `config.json` of
@@ -56,14 +58,14 @@ pub struct OfaConfig {
     /// relative bias (the MuE paper's text) or the absolute bias alone (the released code).
     pub image_relative_bias: bool,
     #[serde(flatten)]
-    switches: Switches,
+    pub(crate) switches: Switches,
 }
 
 /// Switches of the Hugging Face configuration that select another architecture; only the values
 /// of the published OFA models are supported.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-struct Switches {
+pub(crate) struct Switches {
     activation_function: String,
     encoder_normalize_before: bool,
     decoder_normalize_before: bool,
@@ -188,6 +190,37 @@ impl OfaConfig {
     /// If the text is not such JSON, a dimension is impossible or a switch is not supported.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
         let config: Self = serde_json::from_str(text)?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The configuration of weights that come without one; what shapes do not tell is as in the
+    /// published models.
+    ///
+    /// # Errors
+    ///
+    /// If the stem does not have three stages or a dimension is impossible.
+    pub fn from_dimensions(dimensions: &InferredDimensions) -> Result<Self, ConfigError> {
+        let stages: [usize; 3] = dimensions.resnet_layers.as_slice().try_into().map_err(|_| {
+            let stages = dimensions.resnet_layers.len();
+            ConfigError::Dimension(format!("the stem has {stages} stages instead of 3"))
+        })?;
+        let config = Self {
+            vocab_size: dimensions.vocab_size,
+            d_model: dimensions.d_model,
+            encoder_layers: dimensions.encoder_layers,
+            decoder_layers: dimensions.decoder_layers,
+            encoder_attention_heads: dimensions.encoder_attention_heads,
+            decoder_attention_heads: dimensions.decoder_attention_heads,
+            encoder_ffn_dim: dimensions.encoder_ffn_dim,
+            decoder_ffn_dim: dimensions.decoder_ffn_dim,
+            resnet_layers: Some(stages),
+            stem_width: dimensions.stem_width,
+            max_position_embeddings: dimensions.encoder_max_positions,
+            token_bucket_size: dimensions.token_bucket_size,
+            image_bucket_size: dimensions.image_bucket_size,
+            ..Self::default()
+        };
         config.check()?;
         Ok(config)
     }

@@ -151,12 +151,14 @@ impl DecoderRun {
     /// Keeps, repeats and reorders rows, then drops columns that no row uses.
     fn select(&mut self, rows: Vec<usize>, total: usize) {
         let Some(states) = self.exit_states.take() else { return };
-        if rows.is_empty() {
-            self.caches.clear();
+        let columns = states.dims()[1];
+        let unused = self.columns_unused(columns);
+        if rows.is_empty() || unused == columns {
+            // Nobody is left, or only requests that have processed nothing yet.
+            self.caches.fill_with(|| None);
             return;
         }
         let rows = RowIndex::new(rows, total, &states.device());
-        let unused = self.columns_unused(states.dims()[1]);
         self.exit_states = Some(drop_columns(states.select_rows(&rows), unused));
         for cache in &mut self.caches {
             *cache = cache.take().and_then(|cache| {

@@ -83,13 +83,9 @@ impl Encoder {
     /// The image branch's input, `[batch, 3, height, width]` pixels to
     /// `[batch, image tokens, d_model]`, with the grid of its tokens.
     pub fn embed_image(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
-        let features = self.stem.forward(pixels);
-        let [batch, channels, height, width] = features.dims();
-        let tokens = features
-            .reshape([batch, channels, height * width]) // [batch, channels, tokens]
-            .swap_dims(1, 2); // [batch, tokens, channels]
+        let (tokens, grid) = self.stem.tokens(pixels);
         let hidden = self.image_projection.forward(tokens) + self.type_row(1);
-        (self.image_norm.forward(hidden), Grid { height, width })
+        (self.image_norm.forward(hidden), grid)
     }
 
     /// The shared final LayerNorm.

@@ -27,6 +27,7 @@ mod source;
 mod stem;
 mod tables;
 mod trace;
+mod train;
 pub mod weights;
 
 pub use answer::{AnswerRequest, AnswerRun, ScoredAnswer};
@@ -47,3 +48,4 @@ pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSetting
 pub use source::{Branch, BranchEncoding, BranchExit, Source};
 pub use stem::Stem;
 pub use trace::DecoderCost;
+pub use train::{BranchDepths, DecoderSequence, TrainInput, TrainOutput, chosen_rows};

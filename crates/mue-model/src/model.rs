@@ -14,7 +14,7 @@ use crate::macs::MacModel;
 use crate::search::SpecialTokens;
 use crate::source::{Branch, BranchEncoding, BranchExit, Source};
 use crate::tables::Tables;
-use crate::weights::{Epsilons, LoadError, Loader, RawTensor};
+use crate::weights::{Epsilons, LoadError, Loader, ParamNames, RawTensor};
 
 /// The parameters of an OFA model; MuE adds none.
 #[derive(Module, Debug)]
@@ -23,6 +23,29 @@ pub struct Network {
     pub encoder: Encoder,
     /// Encoder states and a prefix to the next token.
     pub decoder: Decoder,
+}
+
+impl Network {
+    /// Builds the parameters from tensors named as in the Hugging Face layout, and says which
+    /// parameter came from which tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ofa::from_tensors`].
+    pub fn load(
+        tensors: &BTreeMap<String, RawTensor>,
+        config: &OfaConfig,
+        device: &Device,
+    ) -> Result<(Self, ParamNames), LoadError> {
+        let epsilons =
+            Epsilons { layer_norm: config.layer_norm_eps, batch_norm: config.batch_norm_eps };
+        let mut loader = Loader::new(tensors, device, epsilons);
+        let network = Self {
+            encoder: Encoder::load(&mut loader, config)?,
+            decoder: Decoder::load(&mut loader, config),
+        };
+        Ok((network, loader.finish()?))
+    }
 }
 
 /// How rows that have exited are kept from being computed.
@@ -93,14 +116,7 @@ impl Ofa {
         config: OfaConfig,
         device: &Device,
     ) -> Result<Self, LoadError> {
-        let epsilons =
-            Epsilons { layer_norm: config.layer_norm_eps, batch_norm: config.batch_norm_eps };
-        let mut loader = Loader::new(tensors, device, epsilons);
-        let network = Network {
-            encoder: Encoder::load(&mut loader, &config)?,
-            decoder: Decoder::load(&mut loader, &config),
-        };
-        loader.finish()?;
+        let (network, _) = Network::load(tensors, &config, device)?;
         Ok(Self::new(network, config, device)?)
     }
 

@@ -77,9 +77,28 @@ impl BranchEncoding {
         self.states.dims()[1]
     }
 
+    /// Bytes that it holds at most, the keys and values of every decoder layer included.
+    pub fn bytes_max(&self) -> usize {
+        let [_, tokens, width] = self.states.dims();
+        (1 + 2 * self.keys_values.len()) * tokens * width * size_of::<f32>()
+    }
+
     /// Whether the encoding belongs to the model rather than to a request.
     pub fn is_constant(&self) -> bool {
         self.constant
+    }
+
+    /// The same encoding before any decoder layer has projected it; the constant prompt stays
+    /// as it is.
+    pub fn unprojected(self: &Arc<Self>) -> Arc<Self> {
+        match self.constant {
+            true => Arc::clone(self),
+            false => {
+                let layers = self.keys_values.len();
+                let (exit, states) = (self.exit.clone(), self.states.clone());
+                Arc::new(Self::new(self.branch, exit, states, layers))
+            }
+        }
     }
 
     /// The encoder output, `[1, tokens, d_model]`.

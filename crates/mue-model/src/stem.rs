@@ -1,5 +1,7 @@
 //! The image stem: three stages of a bottleneck ResNet, stride 16 (OFA, section 3.2).
 
+mod training;
+
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -7,6 +9,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
 
+use crate::buckets::Grid;
 use crate::config::OfaConfig;
 use crate::weights::Loader;
 
@@ -57,6 +60,23 @@ impl Stem {
     /// - output: `[batch, 16 * stem_width, height / 16, width / 16]`, sizes rounded up
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
         self.stages.iter().fold(self.pool(pixels), |features, stage| run_stage(stage, features))
+    }
+
+    /// Features of every sixteenth pixel as tokens, row by row.
+    ///
+    /// # Shapes
+    ///
+    /// `[batch, 3, height, width]` to `[batch, image tokens, 16 * stem_width]` and their grid
+    pub fn tokens(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
+        if self.conv.weight.device().is_autodiff() {
+            return self.forward_channels_last(pixels);
+        }
+        let features = self.forward(pixels);
+        let [batch, channels, height, width] = features.dims();
+        let tokens = features
+            .reshape([batch, channels, height * width]) // [batch, channels, tokens]
+            .swap_dims(1, 2); // [batch, tokens, channels]
+        (tokens, Grid { height, width })
     }
 
     /// What the stem computes step by step: after pooling, then after each stage.

@@ -28,6 +28,11 @@ impl DecoderCost {
         }
     }
 
+    /// Layers that the decoder has.
+    pub fn layers(&self) -> usize {
+        self.filled.len()
+    }
+
     /// Books one layer of one step of `rows` beams.
     ///
     /// With a cache `tokens` is 1, and keys and values that earlier tokens skipped are made up

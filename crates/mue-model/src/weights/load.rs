@@ -7,7 +7,7 @@ use burn::module::Param;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
 
-use super::{CheckpointError, RawTensor};
+use super::{CheckpointError, ParamLayout, ParamNames, ParamOrigin, RawTensor};
 
 /// A checkpoint that is not the model its configuration describes.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,7 @@ pub(crate) struct Loader<'a> {
     epsilons: Epsilons,
     used: BTreeSet<String>,
     mismatches: Vec<Mismatch>,
+    names: ParamNames,
 }
 
 /// The two epsilons that a configuration states.
@@ -78,7 +79,9 @@ impl<'a> Loader<'a> {
         epsilons: Epsilons,
     ) -> Self {
         let device = device.clone();
-        Self { tensors, device, epsilons, used: BTreeSet::new(), mismatches: Vec::new() }
+        let names = ParamNames::new(epsilons.batch_norm);
+        let (used, mismatches) = (BTreeSet::new(), Vec::new());
+        Self { tensors, device, epsilons, used, mismatches, names }
     }
 
     pub(crate) fn device(&self) -> &Device {
@@ -96,14 +99,28 @@ impl<'a> Loader<'a> {
         name: &str,
         shape: [usize; D],
     ) -> Param<Tensor<D>> {
-        Param::from_tensor(self.tensor(name, shape))
+        let tensor = self.tensor(name, shape);
+        self.named(tensor, name, ParamLayout::AsStored)
+    }
+
+    /// A parameter, with note taken of where it came from.
+    fn named<const D: usize>(
+        &mut self,
+        value: Tensor<D>,
+        name: &str,
+        layout: ParamLayout,
+    ) -> Param<Tensor<D>> {
+        let param = Param::from_tensor(value);
+        self.names.insert(param.id, ParamOrigin { name: name.to_owned(), layout });
+        param
     }
 
     /// A linear layer; PyTorch's `[out, in]` matrix is used as a transposed view, not copied.
     pub(crate) fn linear(&mut self, name: &str, [d_in, d_out]: [usize; 2]) -> Linear {
-        let weight = self.tensor(&format!("{name}.weight"), [d_out, d_in]).transpose();
+        let key = format!("{name}.weight");
+        let weight = self.tensor(&key, [d_out, d_in]).transpose();
         let mut linear = LinearConfig::new(d_in, d_out).init(&self.device);
-        linear.weight = Param::from_tensor(weight);
+        linear.weight = self.named(weight, &key, ParamLayout::Transposed);
         linear.bias = Some(self.param(&format!("{name}.bias"), [d_out]));
         linear
     }
@@ -154,9 +171,11 @@ impl<'a> Loader<'a> {
         for (row, scale) in weight.chunks_exact_mut(kernel).zip(&scale) {
             row.iter_mut().for_each(|w| *w *= scale);
         }
+        let weight = Tensor::from_data(TensorData::new(weight, shape), &self.device);
+        let bias = Tensor::from_data(TensorData::new(bias, [channels]), &self.device);
         (
-            Param::from_tensor(Tensor::from_data(TensorData::new(weight, shape), &self.device)),
-            Param::from_tensor(Tensor::from_data(TensorData::new(bias, [channels]), &self.device)),
+            self.named(weight, &format!("{conv}.weight"), ParamLayout::AsStored),
+            self.named(bias, norm, ParamLayout::FoldedNorm),
         )
     }
 
@@ -171,7 +190,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Refuses the model if anything was missing, left over or of another shape.
-    pub(crate) fn finish(mut self) -> Result<(), MismatchError> {
+    pub(crate) fn finish(mut self) -> Result<ParamNames, MismatchError> {
         let left_over = self.tensors.iter().filter(|(name, _)| !self.used.contains(*name));
         self.mismatches.extend(left_over.map(|(name, tensor)| Mismatch {
             name: name.clone(),
@@ -180,7 +199,7 @@ impl<'a> Loader<'a> {
         }));
         self.mismatches.sort_by(|a, b| a.name.cmp(&b.name));
         match self.mismatches.is_empty() {
-            true => Ok(()),
+            true => Ok(self.names),
             false => Err(MismatchError(self.mismatches)),
         }
     }

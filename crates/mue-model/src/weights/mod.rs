@@ -13,6 +13,7 @@
 
 mod checkpoint;
 mod error;
+mod export;
 mod folder;
 mod infer;
 mod init;
@@ -33,6 +34,7 @@ mod golden_tests;
 
 pub use checkpoint::Checkpoint;
 pub use error::CheckpointError;
+pub use export::{ParamLayout, ParamNames, ParamOrigin};
 pub use infer::InferredDimensions;
 pub use init::initial_tensors;
 pub(crate) use load::{Epsilons, Loader};

@@ -7,7 +7,7 @@ use mue_model::{
 };
 use serde_json::Value;
 
-use crate::case::{Case, Report};
+use crate::case::{Case, POSITIONS, Report};
 use crate::exits::{policies, with_exits};
 
 pub(crate) fn run_plain(case: &Case, device: &Device, report: &mut Report<'_>) {
@@ -16,8 +16,10 @@ pub(crate) fn run_plain(case: &Case, device: &Device, report: &mut Report<'_>) {
     let pixels = case.inputs["patch_images"].tensor::<4>(device);
     let policies = vec![BranchPolicy::Full; sources.len()];
     let joint = model.encode_all(model.begin_joint(Some(pixels), &sources, policies));
-    let sources: Vec<Source> =
-        joint.into_iter().map(|encoding| model.source(vec![Arc::new(encoding)], 64)).collect();
+    let sources: Vec<Source> = joint
+        .into_iter()
+        .map(|encoding| model.source(vec![Arc::new(encoding)], POSITIONS))
+        .collect();
     for (index, run) in case.golden("runs").as_array().unwrap().iter().enumerate() {
         let prefix = format!("run{index}.");
         let answers = search(&model, &sources, &BranchPolicy::Full, &settings(run));

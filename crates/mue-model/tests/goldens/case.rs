@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::recipe;
 
+/// Decoder positions that sources are made for: more than any case decodes.
+pub(crate) const POSITIONS: usize = 128;
+
 /// A tensor of a case's file.
 #[derive(Clone, Debug)]
 pub(crate) struct Golden {

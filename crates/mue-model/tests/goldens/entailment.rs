@@ -7,7 +7,7 @@ use mue_model::{
     Source,
 };
 
-use crate::case::{Case, Report};
+use crate::case::{Case, POSITIONS, Report};
 use crate::exits::with_exits;
 
 pub(crate) fn run(case: &Case, device: &Device, report: &mut Report<'_>) {
@@ -48,7 +48,7 @@ fn joint_sources(case: &Case, model: &Ofa) -> Vec<Source> {
     let pixels = case.inputs["patch_images"].tensor::<4>(model.device());
     let policies = vec![BranchPolicy::Full; sources.len()];
     let joint = model.encode_all(model.begin_joint(Some(pixels), &sources, policies));
-    joint.into_iter().map(|encoding| model.source(vec![Arc::new(encoding)], 64)).collect()
+    joint.into_iter().map(|encoding| model.source(vec![Arc::new(encoding)], POSITIONS)).collect()
 }
 
 /// Each sample encoded alone, at full depth.
@@ -60,7 +60,7 @@ fn decomposed_sources(case: &Case, model: &Ofa) -> Vec<Source> {
         .enumerate()
         .map(|(sample, tokens)| {
             let pixels = case.pixels(sample, model.device());
-            model.source(model.encode_pair(pixels, tokens, &full), 64)
+            model.source(model.encode_pair(pixels, tokens, &full), POSITIONS)
         })
         .collect()
 }

@@ -7,7 +7,7 @@ use mue_model::{
     SimilarityRule, Source, Tensor,
 };
 
-use crate::case::{Case, Report, host};
+use crate::case::{Case, POSITIONS, Report, host};
 use crate::mue::watched;
 
 pub(crate) fn run(case: &Case, device: &Device, report: &mut Report<'_>) {
@@ -81,7 +81,7 @@ pub(crate) fn with_exits(case: &Case, model: &Ofa) -> Vec<Source> {
     image
         .into_iter()
         .zip(text)
-        .map(|(image, text)| model.source(vec![Arc::new(image), Arc::new(text)], 64))
+        .map(|(image, text)| model.source(vec![Arc::new(image), Arc::new(text)], POSITIONS))
         .collect()
 }
 

@@ -7,7 +7,7 @@ use mue_model::{
     token_bucket,
 };
 
-use crate::case::{Case, Report, host, unpadded};
+use crate::case::{Case, POSITIONS, Report, host, unpadded};
 
 pub(crate) fn run(case: &Case, device: &Device, report: &mut Report<'_>) {
     let model = case.model(device, RunOptions::default());
@@ -49,7 +49,7 @@ pub(crate) fn encode(
 }
 
 fn sources_of(model: &Ofa, encoded: Vec<mue_model::BranchEncoding>) -> Vec<Source> {
-    encoded.into_iter().map(|encoding| model.source(vec![Arc::new(encoding)], 64)).collect()
+    encoded.into_iter().map(|encoding| model.source(vec![Arc::new(encoding)], POSITIONS)).collect()
 }
 
 /// Compares encodings of different lengths, each against the valid tokens of its row.

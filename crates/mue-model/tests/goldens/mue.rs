@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mue_model::{BranchPolicy, Device, Ofa, RunOptions, SimilarityRule, Source, Tensor};
 
-use crate::case::{Case, Report, host, unpadded};
+use crate::case::{Case, POSITIONS, Report, host, unpadded};
 use crate::joint::{decoder, encode};
 
 /// A threshold that no cosine exceeds: every layer runs, and every similarity is computed.
@@ -44,7 +44,7 @@ fn run_variant(case: &Case, model: &Ofa, variant: &str, report: &mut Report<'_>)
     let sources: Vec<Source> = image
         .into_iter()
         .zip(text)
-        .map(|(image, text)| model.source(vec![Arc::new(image), Arc::new(text)], 64))
+        .map(|(image, text)| model.source(vec![Arc::new(image), Arc::new(text)], POSITIONS))
         .collect();
     encoder_output(model, &sources, variant, report);
     let states = decoder(case, model, &sources, &format!("{variant}."), report);

@@ -1,0 +1,39 @@
+//! One-token answers of a batch of prefixes.
+
+use std::sync::Arc;
+
+use mue_model::{AnswerRequest, Ofa};
+
+use crate::captions::encode;
+use crate::requests::{Outcome, Request};
+
+/// Tokens that count as answers.
+const ANSWERS: [u32; 3] = [7, 5, 11];
+
+pub(crate) fn answer_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
+    let encoded = encode(model, requests);
+    let longest = requests.iter().map(|request| request.text.len()).max().unwrap();
+    let prefixes = encoded
+        .iter()
+        .zip(requests)
+        .map(|(parts, request)| AnswerRequest {
+            source: model.source(parts.iter().map(Arc::clone).collect(), longest),
+            prefix: request.text[..request.text.len() - 1].to_vec(),
+            policy: request.policy.decoder.clone(),
+        })
+        .collect();
+    let answers = model.answer(prefixes, &ANSWERS);
+    encoded
+        .iter()
+        .zip(answers)
+        .map(|(parts, answer)| {
+            let answer = answer.unwrap();
+            let mut layers: Vec<usize> = parts.iter().map(|part| part.exit().layer).collect();
+            let mut similarities: Vec<Vec<f32>> =
+                parts.iter().map(|part| part.exit().similarities.clone()).collect();
+            layers.push(answer.exit.layer);
+            similarities.push(answer.exit.similarities);
+            Outcome { ids: Vec::new(), log_probs: answer.log_probs, layers, similarities }
+        })
+        .collect()
+}

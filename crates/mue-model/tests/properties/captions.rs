@@ -1,0 +1,114 @@
+//! Captions of a batch whose rows join at their own time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mue_model::{BranchEncoding, DecodedAnswer, Ofa, RequestId};
+
+use crate::requests::{Outcome, Request, pixels};
+
+/// Encodes a batch: one image cohort, one text cohort.
+pub(crate) fn encode(model: &Ofa, requests: &[Request]) -> Vec<[Arc<BranchEncoding>; 2]> {
+    let policies = |branch: fn(&Request) -> mue_model::BranchPolicy| {
+        requests.iter().map(branch).collect::<Vec<_>>()
+    };
+    let texts: Vec<Vec<u32>> = requests.iter().map(|request| request.text.clone()).collect();
+    let images = policies(|request| request.policy.image.clone());
+    let images = model.encode_all(model.begin_images(pixels(requests, model.device()), images));
+    let text = policies(|request| request.policy.text.clone());
+    let texts = model.encode_all(model.begin_texts(&texts, text));
+    images.into_iter().zip(texts).map(|(image, text)| [Arc::new(image), Arc::new(text)]).collect()
+}
+
+pub(crate) fn caption_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
+    let rows: Vec<usize> = (0..requests.len()).collect();
+    caption_some(model, requests, &rows, usize::MAX)
+}
+
+/// Captions a batch, and cancels the rows that are not `kept` after some steps.
+pub(crate) fn caption_some(
+    model: &Ofa,
+    requests: &[Request],
+    kept: &[usize],
+    cancelled_after: usize,
+) -> Vec<Outcome> {
+    let encoded = encode(model, requests);
+    let mut run = model.begin_decode();
+    let mut rows: BTreeMap<RequestId, usize> = BTreeMap::new();
+    let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
+    let mut step = 0;
+    loop {
+        for (row, request) in requests.iter().enumerate() {
+            let cancelled = step > cancelled_after && !kept.contains(&row);
+            if request.joins_after == step && !cancelled {
+                let parts = encoded[row].to_vec();
+                let source = model.source(parts, request.tokens_max + 1);
+                let policy = request.policy.decoder.clone();
+                rows.insert(model.join_decode(&mut run, source, policy, request.settings()), row);
+            }
+        }
+        if step == cancelled_after {
+            run.cancel(|id| !kept.contains(&rows[&id]));
+        }
+        if !run.is_finished() {
+            for report in model.decode_token(&mut run).requests {
+                if let Some(answer) = report.finished {
+                    let row = rows[&report.id];
+                    outcomes.insert(row, outcome(&encoded[row], answer.unwrap()));
+                }
+            }
+        }
+        step += 1;
+        let waiting = requests.iter().any(|request| request.joins_after >= step);
+        if run.is_finished() && !waiting {
+            break;
+        }
+    }
+    kept.iter().map(|row| outcomes[row].clone()).collect()
+}
+
+fn outcome(encoded: &[Arc<BranchEncoding>; 2], answer: DecodedAnswer) -> Outcome {
+    let mut layers: Vec<usize> = encoded.iter().map(|part| part.exit().layer).collect();
+    let mut similarities: Vec<Vec<f32>> =
+        encoded.iter().map(|part| part.exit().similarities.clone()).collect();
+    for exit in answer.exits {
+        layers.push(exit.layer);
+        similarities.push(exit.similarities);
+    }
+    let best = answer.hypotheses.into_iter().next().unwrap();
+    Outcome { ids: best.tokens, log_probs: best.log_probs, layers, similarities }
+}
+
+/// The most probable token at every step, chosen here from the model's logits.
+pub(crate) fn greedy_by_hand(model: &Ofa, request: &Request) -> Vec<u32> {
+    let special = model.special_tokens();
+    let [image, text] = encode(model, std::slice::from_ref(request)).remove(0);
+    let mut run = model.begin_decode();
+    let source = model.source(vec![image, text], request.tokens_max + 1);
+    let settings = request.settings();
+    model.join_decode(&mut run, source, request.policy.decoder.clone(), settings);
+    let mut tokens: Vec<u32> = Vec::new();
+    loop {
+        let logits = model.decode_token(&mut run).logits;
+        let allowed = |token: u32| {
+            let last = tokens.len() == request.tokens_max;
+            // The start token is part of the history.
+            let history = [&[special.bos], &tokens[..]].concat();
+            let repeats = history.len() >= 2 && {
+                let gram = [history[history.len() - 2], history[history.len() - 1], token];
+                history.windows(3).any(|window| window == gram)
+            };
+            token != special.pad
+                && !(token == special.eos && tokens.is_empty())
+                && (token == special.eos || (!last && !repeats))
+        };
+        let best = (0..logits.len() as u32)
+            .filter(|token| allowed(*token))
+            .max_by(|a, b| logits[*a as usize].total_cmp(&logits[*b as usize]))
+            .unwrap();
+        tokens.push(best);
+        if best == special.eos {
+            return tokens;
+        }
+    }
+}
