@@ -1,0 +1,95 @@
+//! What a training step learns from, as plain data, and where it comes from.
+
+use mue_model::{BranchDepths, DecoderSequence, Device, Tensor, TensorData, TrainInput};
+
+/// Pictures with one caption and some hypotheses each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Height and width of the pictures in pixels.
+    pub image_size: [usize; 2],
+    /// Normalised samples, `[pictures, 3, height, width]` row-major.
+    pub pixels: Vec<f32>,
+    /// Ends captions.
+    pub eos: u32,
+    /// The prompt that asks for a caption, with BOS and EOS.
+    pub caption_prompt: Vec<u32>,
+    /// Captions, without BOS and EOS.
+    pub captions: Vec<CaptionExample>,
+    /// Hypotheses about the pictures.
+    pub hypotheses: Vec<HypothesisExample>,
+    /// What the grounding heads are to read, where that is known.
+    pub cells: Option<CellLabels>,
+    /// Classes of each attribute of a cell, the first of which is "nothing there".
+    pub cell_classes: Vec<usize>,
+}
+
+/// A picture's caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaptionExample {
+    /// Which picture.
+    pub picture: usize,
+    /// Token ids, without BOS and EOS.
+    pub tokens: Vec<u32>,
+}
+
+/// A question about a picture and its one-token answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HypothesisExample {
+    /// Which picture.
+    pub picture: usize,
+    /// Token ids of the prompt, with BOS and EOS.
+    pub prompt: Vec<u32>,
+    /// The answer's token id.
+    pub answer: u32,
+}
+
+/// What is in the cells of a square grid over each picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellLabels {
+    /// Cells per side.
+    pub side: usize,
+    /// Class of each attribute of each cell, `[pictures, side * side, attributes]` row-major.
+    pub classes: Vec<usize>,
+}
+
+/// An endless, seeded supply of batches.
+pub trait BatchSource: Send + Sync {
+    /// The batch of this number: the same whenever it is asked for, so that a resumed run sees
+    /// what an uninterrupted one would have seen.
+    fn batch(&self, number: u64) -> Batch;
+}
+
+impl Batch {
+    /// Number of pictures.
+    pub fn pictures(&self) -> usize {
+        self.pixels.len() / (3 * self.image_size[0] * self.image_size[1])
+    }
+
+    /// The model's input: captions first, then hypotheses; text 0 is the caption prompt.
+    pub fn input(&self, depths: BranchDepths, bos: u32, device: &Device) -> TrainInput {
+        let [height, width] = self.image_size;
+        let shape = [self.pictures(), 3, height, width];
+        let pixels = Tensor::from_data(TensorData::new(self.pixels.clone(), shape), device);
+        let prompts = self.hypotheses.iter().map(|hypothesis| hypothesis.prompt.clone());
+        let captions = self.captions.iter().map(|caption| DecoderSequence {
+            picture: caption.picture,
+            text: 0,
+            tokens: std::iter::once(bos).chain(caption.tokens.iter().copied()).collect(),
+        });
+        let hypotheses = self.hypotheses.iter().enumerate().map(|(number, hypothesis)| {
+            // The decoder is fed the prompt without its end: the answer comes next.
+            let kept = hypothesis.prompt.len().saturating_sub(1);
+            DecoderSequence {
+                picture: hypothesis.picture,
+                text: number + 1,
+                tokens: hypothesis.prompt[..kept].to_vec(),
+            }
+        });
+        TrainInput {
+            pixels,
+            texts: std::iter::once(self.caption_prompt.clone()).chain(prompts).collect(),
+            sequences: captions.chain(hypotheses).collect(),
+            depths,
+        }
+    }
+}

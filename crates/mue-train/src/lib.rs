@@ -1,0 +1,33 @@
+//! Trains OFA models with MuE's layer-wise loss.
+//!
+//! A [`Trainer`] follows a recipe ([`TrainConfig`]): every decoder layer learns to answer through
+//! the shared final LayerNorm and tied head, pictures and texts are encoded apart, and each
+//! picture is encoded once for its caption and its hypotheses. Batches are plain data from a
+//! [`BatchSource`]; [`Scenes`] is one that never ends. Parameters and optimiser state live on the
+//! host, so that a checkpoint is the whole run and resuming changes nothing.
+
+mod batch;
+mod checkpoint;
+mod config;
+mod evaluate;
+mod log;
+mod loss;
+mod network;
+mod optimizer;
+mod parameters;
+mod random;
+mod scenes;
+mod schedule;
+mod step;
+mod trainer;
+
+pub use batch::{Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample};
+pub use checkpoint::ResumeError;
+pub use config::{
+    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RecipeError, RunConfig,
+    TrainConfig,
+};
+pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};
+pub use log::{EvaluationLine, Line, TrainLine};
+pub use scenes::{CELL_CLASSES, Scenes};
+pub use trainer::{Setup, TrainError, Trainer};

@@ -1,0 +1,230 @@
+//! What is minimised: MuE's layer-wise cross-entropy and the options around it.
+
+use burn::tensor::activation::{log_sigmoid, log_softmax};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use mue_model::{TrainOutput, chosen_rows};
+
+use crate::batch::{Batch, CellLabels};
+use crate::config::LossConfig;
+use crate::network::TrainNetwork;
+use crate::parameters::host;
+
+/// What a step's loss was made of, averaged over its groups.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LossReport {
+    /// Everything together.
+    pub(crate) total: f32,
+    /// Captions' cross-entropy per token, by decoder layer.
+    pub(crate) caption: Vec<f32>,
+    /// Answers' cross-entropy, by decoder layer.
+    pub(crate) entailment: Vec<f32>,
+    /// Cross-entropy of the grounding heads, by image depth from 0.
+    pub(crate) grounding: Vec<f32>,
+    /// Saturation loss, averaged over the layers.
+    pub(crate) saturation: Option<f32>,
+}
+
+/// Places in the decoder's states where a token is predicted, and which token.
+struct Targets {
+    rows: Vec<usize>,
+    tokens: Vec<u32>,
+}
+
+/// The loss of one group of pictures; the report's tensors are read when the graph is done.
+pub(crate) fn loss(
+    network: &TrainNetwork,
+    output: &TrainOutput,
+    batch: &Batch,
+    config: &LossConfig,
+) -> (Tensor<1>, LossReport) {
+    let states = output.decoder_states.get(1..).unwrap_or_default();
+    let captions = caption_targets(output, batch);
+    let answers = answer_targets(output, batch);
+    let rows: Vec<usize> = captions.rows.iter().chain(&answers.rows).copied().collect();
+    // [layers, captions' tokens and answers, vocabulary]
+    let log_probs = log_softmax(network.model.layer_logits(states, &rows), 2);
+
+    let mut report = LossReport::default();
+    let mut total = Tensor::<1>::zeros([1], &log_probs.device());
+    let parts = [
+        (&captions, 0, config.caption, &mut report.caption),
+        (&answers, captions.rows.len(), config.entailment, &mut report.entailment),
+    ];
+    for (targets, first, weight, layers) in parts {
+        if targets.rows.is_empty() {
+            continue;
+        }
+        let log_probs = log_probs.clone().narrow(1, first, targets.rows.len());
+        let by_layer = cross_entropy(log_probs.clone(), &targets.tokens, config.label_smoothing);
+        total = total + by_layer.clone().sum() * weight;
+        if config.distillation > 0.0 && states.len() > 1 {
+            total = total + distillation(log_probs) * (weight * config.distillation);
+        }
+        *layers = host(by_layer.inner());
+    }
+    if let Some((by_depth, weighted)) = grounding(network, output, batch, config) {
+        report.grounding = by_depth;
+        total = total + weighted;
+    }
+    if let Some(loss) = saturation(network, output, batch, log_probs) {
+        report.saturation = host(loss.clone().inner()).first().copied();
+        total = total + loss * config.saturation;
+    }
+    report.total = host(total.clone().inner()).first().copied().unwrap_or_default();
+    (total, report)
+}
+
+fn caption_targets(output: &TrainOutput, batch: &Batch) -> Targets {
+    let mut targets = Targets { rows: Vec::new(), tokens: Vec::new() };
+    for (sequence, caption) in batch.captions.iter().enumerate() {
+        for (place, token) in caption.tokens.iter().copied().chain([batch.eos]).enumerate() {
+            targets.rows.push(output.row(sequence, place));
+            targets.tokens.push(token);
+        }
+    }
+    targets
+}
+
+fn answer_targets(output: &TrainOutput, batch: &Batch) -> Targets {
+    let sequences = batch.captions.len()..;
+    let (rows, tokens) = sequences
+        .zip(&batch.hypotheses)
+        .map(|(sequence, hypothesis)| {
+            // The prefix is the prompt without EOS; its last place predicts the answer.
+            (output.row(sequence, hypothesis.prompt.len().saturating_sub(2)), hypothesis.answer)
+        })
+        .unzip();
+    Targets { rows, tokens }
+}
+
+/// Mean cross-entropy by layer: `[layers, places, vocabulary]` to `[layers]`.
+fn cross_entropy(log_probs: Tensor<3>, targets: &[u32], smoothing: f32) -> Tensor<1> {
+    let likelihood = at_targets(log_probs.clone(), targets); // [layers, places]
+    let chosen = likelihood.mean_dim(1).squeeze_dim::<1>(1).neg();
+    match smoothing {
+        0.0 => chosen,
+        share => {
+            let all = log_probs.mean_dim(2).mean_dim(1).squeeze_dims::<1>(&[1, 2]).neg();
+            chosen * (1.0 - share) + all * share
+        }
+    }
+}
+
+/// Log-probability of each place's target, `[layers, places]`.
+fn at_targets(log_probs: Tensor<3>, targets: &[u32]) -> Tensor<2> {
+    let [layers, places, _] = log_probs.dims();
+    let ids: Vec<i32> = targets.iter().map(|id| *id as i32).collect();
+    let ids =
+        Tensor::<3, Int>::from_data(TensorData::new(ids, [1, places, 1]), &log_probs.device());
+    log_probs.gather(2, ids.repeat_dim(0, layers)).squeeze_dim::<2>(2)
+}
+
+/// Cross-entropy of every layer but the last against the last one's distribution, summed.
+fn distillation(log_probs: Tensor<3>) -> Tensor<1> {
+    let [layers, places, _] = log_probs.dims();
+    let teacher = log_probs.clone().narrow(0, layers - 1, 1).detach().exp();
+    let students = log_probs.narrow(0, 0, layers - 1);
+    (students * teacher).sum().neg() / places as f32
+}
+
+/// Cross-entropy of the cells' attributes: by depth, and weighted for the sum.
+fn grounding(
+    network: &TrainNetwork,
+    output: &TrainOutput,
+    batch: &Batch,
+    config: &LossConfig,
+) -> Option<(Vec<f32>, Tensor<1>)> {
+    let labels = batch.cells.as_ref()?;
+    let depths = output.image_states.len();
+    let logits = network.read_cells(&output.image_states, output.grid, labels.side)?;
+    let places = logits.dims()[0] / depths;
+    let mut first = 0;
+    let mut sum: Option<Tensor<1>> = None;
+    for (attribute, classes) in batch.cell_classes.iter().enumerate() {
+        let part = logits.clone().narrow(1, first, *classes);
+        first += classes;
+        let log_probs = log_softmax(part, 1).reshape([depths, places, *classes]);
+        let by_depth = cross_entropy(log_probs, &attribute_labels(labels, attribute, batch), 0.0);
+        sum = Some(match sum {
+            Some(sum) => sum + by_depth,
+            None => by_depth,
+        });
+    }
+    let by_depth = sum?;
+    Some((host(by_depth.clone().inner()), by_depth.mean() * config.grounding))
+}
+
+fn attribute_labels(labels: &CellLabels, attribute: usize, batch: &Batch) -> Vec<u32> {
+    let cells = labels.classes.chunks_exact(batch.cell_classes.len());
+    cells.map(|cell| cell[attribute] as u32).collect()
+}
+
+/// Whether each layer's prediction is the last layer's already, asked of the similarity between
+/// the layer's state and the one before, which is what exits are decided by.
+///
+/// The first layer is left out, whose similarity is with an embedding, and the last, which agrees
+/// with itself. A caption's places are asked one by one and an answer's with all its prefix, as
+/// exits are decided.
+fn saturation(
+    network: &TrainNetwork,
+    output: &TrainOutput,
+    batch: &Batch,
+    log_probs: Tensor<3>,
+) -> Option<Tensor<1>> {
+    let scale = network.saturation.as_ref()?;
+    let [layers, places, _] = log_probs.dims();
+    let asked = layers.checked_sub(2).filter(|asked| *asked > 0)?;
+    let chosen = log_probs.inner().argmax(2).reshape([layers, places]); // [layers, places]
+    let last = chosen.clone().narrow(0, layers - 1, 1);
+    let agrees = chosen.narrow(0, 1, asked).equal(last.repeat_dim(0, asked)).float();
+
+    let similarity = similarities(output, batch, asked); // [asked, places]
+    let by_layer = |param: Tensor<1>| param.narrow(0, 1, asked).unsqueeze_dim::<2>(1);
+    let odds = (similarity - by_layer(scale.offset.val())) * by_layer(scale.scale.val());
+    let differs = agrees.clone().neg() + 1.0;
+    let likelihood = log_sigmoid(odds.clone()) * agrees + log_sigmoid(odds.neg()) * differs;
+    Some(likelihood.mean().neg())
+}
+
+/// Similarity of each layer from the second on with the one before, `[asked, places]`.
+fn similarities(output: &TrainOutput, batch: &Batch, asked: usize) -> Tensor<2> {
+    let states = output.decoder_states.get(1..asked + 2).unwrap_or_default();
+    let (rows, spread) = similarity_rows(output, batch, &states[0].device());
+    let chosen = chosen_rows(states, &rows);
+    let product = |a: &Tensor<2>, b: &Tensor<2>| {
+        let product = (a.clone() * b.clone()).sum_dim(1); // [rows, 1]
+        spread.clone().matmul(product) // [places, 1]
+    };
+    let squares: Vec<Tensor<2>> = chosen.iter().map(|state| product(state, state)).collect();
+    let by_layer = (1..=asked)
+        .map(|layer| {
+            let inner = product(&chosen[layer], &chosen[layer - 1]);
+            let norms = squares[layer].clone() * squares[layer - 1].clone();
+            (inner / (norms + 1e-12).sqrt()).transpose() // [1, places]
+        })
+        .collect();
+    Tensor::cat(by_layer, 0)
+}
+
+/// Rows whose states take part in similarities, and which of them each place adds up,
+/// `[places, rows]`.
+fn similarity_rows(
+    output: &TrainOutput,
+    batch: &Batch,
+    device: &Device,
+) -> (Vec<usize>, Tensor<2>) {
+    let mut rows = caption_targets(output, batch).rows;
+    let captions = rows.len();
+    let mut groups: Vec<std::ops::Range<usize>> = (0..captions).map(|row| row..row + 1).collect();
+    for (sequence, hypothesis) in (batch.captions.len()..).zip(&batch.hypotheses) {
+        let prefix = hypothesis.prompt.len().saturating_sub(1);
+        groups.push(rows.len()..rows.len() + prefix);
+        rows.extend((0..prefix).map(|token| output.row(sequence, token)));
+    }
+    let mut values = vec![0.0f32; groups.len() * rows.len()];
+    for (place, group) in groups.iter().enumerate() {
+        values[place * rows.len()..][group.clone()].fill(1.0);
+    }
+    let spread = TensorData::new(values, [groups.len(), rows.len()]);
+    (rows, Tensor::from_data(spread, device))
+}

@@ -1,0 +1,265 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use mue_model::weights::{CheckpointError, LoadError, ParamNames, RawTensor};
+use mue_model::{ConfigError, Network, Ofa, OfaConfig};
+
+use crate::batch::{Batch, BatchSource};
+use crate::checkpoint::{Checkpoints, ResumeError};
+use crate::config::TrainConfig;
+use crate::evaluate::{DevSet, Evaluation, evaluate};
+use crate::log::{EvaluationLine, Line, Log, Means};
+use crate::network::TrainNetwork;
+use crate::optimizer::{mean_gradients, update};
+use crate::parameters::Parameters;
+use crate::random::Random;
+use crate::schedule::learning_rate;
+use crate::step::{Group, Workers, depths};
+
+/// What a run starts from and learns from.
+pub struct Setup {
+    /// The model's configuration.
+    pub model: OfaConfig,
+    /// Its first weights, in the Hugging Face layout.
+    pub weights: BTreeMap<String, RawTensor>,
+    /// What to learn from.
+    pub source: Arc<dyn BatchSource>,
+    /// Classes of each attribute that the grounding heads read; empty without such labels.
+    pub cell_classes: Vec<usize>,
+    /// What to be evaluated on.
+    pub dev: DevSet,
+}
+
+/// Why training failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The first weights do not make the model.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The configuration cannot be run.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The worker threads cannot be made.
+    #[error("cannot start the worker threads")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+    /// A checkpoint cannot be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] ResumeError),
+    /// The weights cannot be exported.
+    #[error(transparent)]
+    Export(#[from] CheckpointError),
+    /// The log cannot be written.
+    #[error("cannot write the log")]
+    Log(#[from] std::io::Error),
+    /// The loss is not a number any more.
+    #[error("the loss is not finite at step {0}; resume with a lower learning rate")]
+    NotFinite(u64),
+}
+
+/// A run: parameters, optimiser state, and how far it is.
+pub struct Trainer {
+    config: TrainConfig,
+    model: OfaConfig,
+    names: ParamNames,
+    /// The module whose values are replaced by the parameters'.
+    template: TrainNetwork,
+    parameters: Parameters,
+    workers: Workers,
+    source: Arc<dyn BatchSource>,
+    dev: DevSet,
+    device: Device,
+    step: u64,
+    /// Seconds spent in earlier sittings.
+    seconds: f64,
+}
+
+/// Groups that are made in advance.
+const GROUPS_AHEAD: usize = 8;
+
+impl Trainer {
+    /// A run at its start.
+    ///
+    /// # Errors
+    ///
+    /// If the weights are not the model's or threads cannot be started.
+    pub fn new(config: TrainConfig, setup: Setup, device: &Device) -> Result<Self, TrainError> {
+        let (network, names) = Network::load(&setup.weights, &setup.model, device)?;
+        let template = TrainNetwork::new(network, &config.loss, &setup.cell_classes, config.seed);
+        let losses = (setup.model.clone(), config.loss.clone());
+        Ok(Self {
+            parameters: Parameters::of(&template),
+            workers: Workers::new(config.run.threads, losses, device)?,
+            template,
+            names,
+            model: setup.model,
+            source: setup.source,
+            dev: setup.dev,
+            device: device.clone(),
+            step: 0,
+            seconds: 0.0,
+            config,
+        })
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Takes up the newest checkpoint in a run's folder; false if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If the checkpoint is damaged or of another model.
+    pub fn resume(&mut self, folder: &Path) -> Result<bool, TrainError> {
+        let state = checkpoints(folder).load(&mut self.parameters)?;
+        if let Some(state) = &state {
+            (self.step, self.seconds) = (state.step, state.seconds);
+        }
+        Ok(state.is_some())
+    }
+
+    /// Trains to the last step, writing log and checkpoints into a folder that exists.
+    ///
+    /// `progress` sees every line of the log.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be written or the loss is not finite.
+    pub fn run(
+        &mut self,
+        folder: &Path,
+        progress: &mut dyn FnMut(&Line),
+    ) -> Result<(), TrainError> {
+        let mut log = Log::open(&folder.join("log.jsonl"))?;
+        let mut write = |line: Line| {
+            progress(&line);
+            log.write(&line)
+        };
+        if self.step > 0 {
+            write(Line::Resumed(self.step))?;
+        }
+        let batches = self.prefetch();
+        let (started, before) = (Instant::now(), self.seconds);
+        let mut means = Means::default();
+        let mut last = Instant::now();
+        while self.step < self.config.steps {
+            self.train_step(&batches, &mut means)?;
+            self.seconds = before + started.elapsed().as_secs_f64();
+            let due = |every: u64| every > 0 && self.step.is_multiple_of(every);
+            let (logs, evaluates) =
+                (due(self.config.run.log_every), due(self.config.run.evaluate_every));
+            let saves = due(self.config.run.checkpoint_every) || self.step == self.config.steps;
+            if logs {
+                write(self.line(&std::mem::take(&mut means), last.elapsed().as_secs_f64()))?;
+                last = Instant::now();
+            }
+            if saves {
+                let place = (self.step, self.seconds);
+                checkpoints(folder).save(&self.parameters, place, &self.config)?;
+            }
+            if evaluates {
+                let scores = self.evaluate()?;
+                write(Line::Evaluation(EvaluationLine { step: self.step, scores }))?;
+            }
+            if saves || evaluates {
+                last = Instant::now();
+                means = Means::default();
+            }
+        }
+        Ok(())
+    }
+
+    /// One optimiser step.
+    fn train_step(
+        &mut self,
+        batches: &Receiver<Batch>,
+        means: &mut Means,
+    ) -> Result<(), TrainError> {
+        let accumulation = self.config.data.accumulation;
+        let mut random = Random::new(self.config.seed, "depths", self.step);
+        let layers = self.model.encoder_layers;
+        let groups = batches
+            .iter()
+            .take(accumulation)
+            .map(|batch| Group {
+                batch,
+                depths: depths(layers, self.config.loss.random_depth, &mut random),
+            })
+            .collect();
+        let results = self.workers.gradients(&self.template, &self.parameters, groups);
+        let (gradients, reports): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+        let gradients = mean_gradients(gradients);
+        if !reports.iter().all(|report| report.total.is_finite()) {
+            return Err(TrainError::NotFinite(self.step));
+        }
+        let optimizer = &self.config.optimizer;
+        let rate = learning_rate(optimizer, self.step, self.config.steps);
+        let norm = update(&mut self.parameters, &gradients, optimizer, (rate, self.step));
+        if !norm.is_finite() {
+            return Err(TrainError::NotFinite(self.step));
+        }
+        means.add(&reports, norm);
+        self.step += 1;
+        Ok(())
+    }
+
+    /// Makes batches on a background thread, from the next step's on.
+    fn prefetch(&self) -> Receiver<Batch> {
+        let (sender, receiver) = sync_channel(GROUPS_AHEAD);
+        let source = Arc::clone(&self.source);
+        let first = self.step * self.config.data.accumulation as u64;
+        std::thread::spawn(move || {
+            // Ends when the receiver is gone.
+            (first..).find(|number| sender.send(source.batch(*number)).is_err())
+        });
+        receiver
+    }
+
+    fn line(&self, means: &Means, elapsed: f64) -> Line {
+        let step_s = elapsed / means.steps.max(1) as f64;
+        let pictures = self.config.data.pictures * self.config.data.accumulation;
+        let mut line = means.line();
+        line.step = self.step;
+        line.learning_rate =
+            learning_rate(&self.config.optimizer, self.step - 1, self.config.steps);
+        line.step_ms = step_s * 1e3;
+        line.pictures_per_s = pictures as f64 / step_s;
+        line.seconds = self.seconds;
+        line.left_s = (self.config.steps - self.step) as f64 * step_s;
+        Line::Train(line)
+    }
+
+    /// The quick evaluation of the averaged weights.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be run.
+    pub fn evaluate(&self) -> Result<Evaluation, TrainError> {
+        let model = Ofa::new(self.averaged(), self.model.clone(), &self.device)?;
+        Ok(evaluate(&model, &self.dev))
+    }
+
+    /// The averaged weights in the Hugging Face layout.
+    ///
+    /// # Errors
+    ///
+    /// None that a run could cause.
+    pub fn export(&self) -> Result<BTreeMap<String, RawTensor>, TrainError> {
+        Ok(self.names.export(&self.averaged())?)
+    }
+
+    fn averaged(&self) -> Network {
+        self.parameters.fill_average(self.template.clone(), &self.device).model
+    }
+}
+
+fn checkpoints(folder: &Path) -> Checkpoints {
+    Checkpoints::new(folder.join("checkpoints"))
+}
