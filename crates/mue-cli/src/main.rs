@@ -3,9 +3,17 @@
 //! One file or folder per command; [`output`] is what they print through and [`error`] how a
 //! failure reaches the user. Only this crate reads arguments, environment and files.
 
+mod caption;
+mod entail;
 mod error;
+mod import;
+mod info;
+mod model;
 mod output;
 mod pull;
+mod scenes;
+mod trace;
+mod train;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -16,7 +24,9 @@ use crate::output::Output;
 
 const EXAMPLES: &str = "\
 Examples:
-  mue pull OFA-Sys/ofa-base-caption     fetch a model into ./ofa-base-caption
+  mue pull OFA-Sys/ofa-base-caption     fetch a checkpoint into ./ofa-base-caption
+  mue import ofa-base-caption --out ofa make a model folder of it
+  mue caption photo.jpg --model ofa     caption an image
   mue help pull                         what a command does and takes
 
 Exit code: 0 done; 2 the arguments or the files given are at fault; 1 anything else.";
@@ -31,13 +41,25 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Caption(caption::CaptionArgs),
+    Entail(entail::EntailArgs),
+    Import(import::ImportArgs),
+    Info(info::InfoArgs),
     Pull(pull::PullArgs),
+    Scenes(scenes::ScenesArgs),
+    Train(train::TrainArgs),
 }
 
 impl Command {
     fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
+            Self::Caption(args) => caption::run(args, out),
+            Self::Entail(args) => entail::run(args, out),
+            Self::Import(args) => import::run(args, out),
+            Self::Info(args) => info::run(args, out),
             Self::Pull(args) => pull::run(args, out),
+            Self::Scenes(args) => scenes::run(args, out),
+            Self::Train(args) => train::run(args, out),
         }
     }
 }

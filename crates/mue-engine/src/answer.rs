@@ -1,8 +1,39 @@
 //! What a request gets back, beside the words themselves.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use mue_model::{BranchExit, DecoderCost};
+use mue_data::{Tokenizer, trim_caption};
+use mue_model::{
+    Branch, BranchEncoding, BranchExit, DecodedAnswer, DecoderCost, MacModel, ScoredAnswer,
+    StepExit,
+};
+
+/// An answer of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To a caption request.
+    Caption(Caption),
+    /// To an entailment request.
+    Entailment(Entailment),
+}
+
+impl Reply {
+    /// Where the request left the model.
+    pub fn exit(&self) -> &ExitTrace {
+        match self {
+            Self::Caption(caption) => &caption.exit,
+            Self::Entailment(entailment) => &entailment.exit,
+        }
+    }
+
+    /// What it cost.
+    pub fn compute(&self) -> Compute {
+        match self {
+            Self::Caption(caption) => caption.compute,
+            Self::Entailment(entailment) => entailment.compute,
+        }
+    }
+}
 
 /// Where one request left the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +46,19 @@ pub struct ExitTrace {
     pub decoder: Vec<usize>,
     /// Layers that the decoder has.
     pub decoder_layers: usize,
+    /// What the exits were decided by.
+    pub similarities: Similarities,
+}
+
+/// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Similarities {
+    /// Of the image branch.
+    pub image: Vec<f32>,
+    /// Of the text branch.
+    pub text: Vec<f32>,
+    /// Of each decoder step.
+    pub decoder: Vec<Vec<f32>>,
 }
 
 /// Layers run of those there are.
@@ -46,20 +90,55 @@ impl Compute {
     pub fn saved(&self) -> f64 {
         1.0 - self.macs as f64 / self.macs_full.max(1) as f64
     }
-
-    pub(crate) fn add_decoder(&mut self, cost: &DecoderCost) {
-        self.macs += cost.macs;
-        self.macs_full += cost.macs_full;
-    }
 }
 
-/// Time that a request's batch spent in each stage.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Timing {
-    /// Stem and encoder layers.
-    pub encode: Duration,
-    /// Decoder layers, LM head and search.
-    pub decode: Duration,
+/// What a request's encoder branches cost, and where they left.
+#[derive(Clone, Debug)]
+pub(crate) struct EncoderTrace {
+    image: BranchExit,
+    text: BranchExit,
+    compute: Compute,
+}
+
+impl EncoderTrace {
+    /// Of a request's branches, image first; the constant prompt costs nothing.
+    pub(crate) fn new(parts: &[Arc<BranchEncoding>], macs: &MacModel) -> Self {
+        let mut compute = Compute::default();
+        for part in parts.iter().filter(|part| !part.is_constant()) {
+            let stem = match part.branch() {
+                Branch::Image(grid) | Branch::Joint(Some(grid)) => macs.stem(grid),
+                Branch::Text | Branch::Joint(None) => 0,
+            };
+            let layer = macs.encoder_layer(part.tokens());
+            compute.macs += stem + part.exit().layer as u64 * layer;
+            compute.macs_full += stem + part.exit().layers as u64 * layer;
+        }
+        let image = parts.first().expect("a request has at least one branch").exit();
+        let text = parts.get(1).map_or(image, |part| part.exit());
+        Self { image: image.clone(), text: text.clone(), compute }
+    }
+
+    /// With the decoder's part.
+    fn joined(self, steps: Vec<StepExit>, cost: &DecoderCost) -> (ExitTrace, Compute) {
+        let Self { image, text, mut compute } = self;
+        compute.macs += cost.macs;
+        compute.macs_full += cost.macs_full;
+        let (image_depth, text_depth) = ((&image).into(), (&text).into());
+        let (decoder, similarities) =
+            steps.into_iter().map(|step| (step.layer, step.similarities)).unzip();
+        let exit = ExitTrace {
+            image: image_depth,
+            text: text_depth,
+            decoder,
+            decoder_layers: cost.layers(),
+            similarities: Similarities {
+                image: image.similarities,
+                text: text.similarities,
+                decoder: similarities,
+            },
+        };
+        (exit, compute)
+    }
 }
 
 /// One token of a caption.
@@ -84,8 +163,26 @@ pub struct Caption {
     pub exit: ExitTrace,
     /// What it cost.
     pub compute: Compute,
-    /// How long its batch took.
-    pub timing: Timing,
+}
+
+impl Caption {
+    pub(crate) fn new(
+        answer: DecodedAnswer,
+        trace: EncoderTrace,
+        (tokenizer, eos): (&Tokenizer, u32),
+    ) -> Self {
+        let best = answer.hypotheses.into_iter().next();
+        let (ids, score) = best.map_or((Vec::new(), 0.0), |best| (best.tokens, best.score));
+        let words: Vec<u32> = ids.into_iter().filter(|id| *id != eos).collect();
+        let pieces = tokenizer.pieces(&words);
+        let tokens = pieces
+            .into_iter()
+            .zip(&answer.exits)
+            .map(|(text, exit)| TokenExit { text, layer: exit.layer })
+            .collect();
+        let (exit, compute) = trace.joined(answer.exits, &answer.cost);
+        Self { text: trim_caption(&tokenizer.decode(&words)), score, tokens, exit, compute }
+    }
 }
 
 /// Whether the picture supports a sentence.
@@ -124,6 +221,17 @@ pub struct Entailment {
     pub exit: ExitTrace,
     /// What it cost; a picture shared by several hypotheses is counted in each.
     pub compute: Compute,
-    /// How long its batch took.
-    pub timing: Timing,
+}
+
+impl Entailment {
+    pub(crate) fn new(answer: ScoredAnswer, trace: EncoderTrace) -> Self {
+        let mut scores = [0.0; 3];
+        for (score, log_prob) in scores.iter_mut().zip(&answer.log_probs) {
+            *score = log_prob.exp();
+        }
+        let best = |best: usize, next: usize| if scores[next] > scores[best] { next } else { best };
+        let label = Label::ALL[(0..3).fold(0, best)];
+        let (exit, compute) = trace.joined(vec![answer.exit], &answer.cost);
+        Self { label, scores, exit, compute }
+    }
 }

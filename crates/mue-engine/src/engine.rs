@@ -1,217 +1,246 @@
-//! A model folder, opened: the model, its tokenizer and its settings.
+//! The engine: a model on a thread of its own, and the batcher in front of it.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
 
-use mue_data::{PixelTensor, Tokenizer};
-use mue_model::weights::{Checkpoint, LoadError};
-use mue_model::{
-    Branch, BranchEncoding, BranchPolicy, NonFiniteLogits, Ofa, OfaConfig, RunOptions, Tensor,
-    TensorData,
-};
+use mue_batcher::{Answer, BuildError, Config, Handle, Priority, RequestError, Submission, Ticket};
+use mue_batcher::{SubmitError, pair};
+use mue_model::{NonFiniteLogits, RunOptions};
 
-use crate::answer::{Compute, ExitTrace};
-use crate::device::OpenDevice;
-use crate::settings::{Encoding, ModelSettings};
+use crate::answer::Reply;
+use crate::batch::{BatchOfa, ImageCache};
+use crate::device::{DeviceChoice, DeviceError, OpenDevice};
+use crate::model_folder::{ModelFolder, OpenError};
+use crate::observer::EngineObserver;
+use crate::request::Request;
+use crate::warm_up;
+
+/// How an engine runs.
+#[derive(Clone, Debug)]
+pub struct EngineSettings {
+    /// Where.
+    pub device: DeviceChoice,
+    /// How rows that have exited are left out, and what the decoder keeps of skipped layers.
+    pub options: RunOptions,
+    /// Queue, admission and batching.
+    pub batcher: Config,
+    /// Bytes of image encodings to keep; 0 keeps none.
+    pub image_cache_bytes_max: usize,
+    /// Whether to compute an answer of each task before the first request.
+    pub warm_up: bool,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            device: DeviceChoice::Auto,
+            options: RunOptions::default(),
+            batcher: Config::default(),
+            image_cache_bytes_max: 256 << 20,
+            warm_up: true,
+        }
+    }
+}
+
+/// An accepted request: a future of its answer, and the tokens before it.
+pub type Pending = Ticket<BatchOfa>;
+
+/// What became of a request.
+pub type Outcome = Result<Answer<Reply>, RequestError<NonFiniteLogits>>;
 
 /// Answers requests with one model on one device.
-#[derive(Debug)]
+///
+/// The model lives on a worker thread, which ends when the engine is dropped and every accepted
+/// request is answered.
 pub struct Engine {
-    pub(crate) model: Ofa,
-    pub(crate) tokenizer: Tokenizer,
-    pub(crate) settings: ModelSettings,
-    device: OpenDevice,
-    /// Ids of the answer words, in the order of [`Label::ALL`](crate::Label::ALL).
-    pub(crate) answer_ids: [u32; 3],
-    /// The caption prompt with BOS and EOS.
-    pub(crate) caption_prompt: Vec<u32>,
+    handle: Handle<BatchOfa>,
+    folder: Arc<ModelFolder>,
+    device: DeviceChoice,
+    worker: Option<JoinHandle<()>>,
 }
 
-/// Why a model folder cannot be opened.
+/// Why an engine cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A file is missing or unreadable.
-    #[error("cannot read {path}; `mue import` writes a folder with everything a model needs")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// `mue.json` is not as it should be.
-    #[error("{path} is not valid")]
-    Settings {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: serde_json::Error,
-    },
-    /// The tokenizer cannot be used.
-    #[error("tokenizer.json is not valid")]
-    Tokenizer(#[from] mue_data::TokenizerError),
-    /// An answer must be one token for entailment to be one pass.
-    #[error("mue.json: the answer {0:?} is not one token of this tokenizer")]
-    Answer(String),
-    /// The weights or the configuration do not make a model.
+pub enum StartError {
+    /// The model cannot be opened.
     #[error(transparent)]
-    Load(#[from] LoadError),
-}
-
-/// Why a request failed.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The text cannot be a prompt.
+    Open(#[from] OpenError),
+    /// There is no such device.
     #[error(transparent)]
-    Prompt(#[from] mue_data::PromptError),
-    /// The model broke down.
+    Device(#[from] DeviceError),
+    /// A limit makes no sense.
     #[error(transparent)]
-    NonFinite(#[from] NonFiniteLogits),
+    Config(#[from] mue_batcher::ConfigError),
+    /// The system gave no thread, or the worker died.
+    #[error("the engine's thread could not start")]
+    Thread,
 }
 
 impl Engine {
-    /// Opens a folder that `mue import` or the trainer wrote.
+    /// Opens a model folder and waits until the model is loaded and warm.
     ///
     /// # Errors
     ///
-    /// If a file is missing or wrong, or the weights do not fit the configuration.
-    pub fn open(folder: &Path, device: OpenDevice) -> Result<Self, OpenError> {
-        let settings = read(&folder.join("mue.json"))?;
-        let settings = serde_json::from_slice(&settings)
-            .map_err(|source| OpenError::Settings { path: folder.join("mue.json"), source })?;
-        let tokenizer = Tokenizer::from_json(&read(&folder.join("tokenizer.json"))?)?;
-        let config = read(&folder.join("config.json"))?;
-        let config = OfaConfig::from_json(&String::from_utf8_lossy(&config))
-            .map_err(LoadError::Config)?;
-        let weights = Checkpoint::open(&folder.join("model.safetensors"))
-            .and_then(Checkpoint::into_canonical)
-            .map_err(LoadError::Checkpoint)?;
-        let model = Ofa::from_tensors(&weights.tensors, config, &device.device)?;
-        Self::new(model, tokenizer, settings, device)
+    /// If the folder, the device or the settings cannot be used.
+    pub fn open(
+        folder: &Path,
+        settings: EngineSettings,
+        observer: Arc<dyn EngineObserver>,
+    ) -> Result<Self, StartError> {
+        let folder = Arc::new(ModelFolder::open(folder)?);
+        let device = settings.device.open()?;
+        let choice = device.choice;
+        let (started, start) = mpsc::channel();
+        let mut builder = Builder {
+            folder: Arc::clone(&folder),
+            device,
+            settings: settings.clone(),
+            observer: Arc::clone(&observer),
+            started: Some(started),
+        };
+        let (handle, worker) = pair(settings.batcher, move || builder.build(), observer)?;
+        let name = String::from("mue-model");
+        let worker = thread::Builder::new()
+            .name(name)
+            .spawn(move || worker.run())
+            .map_err(|_| StartError::Thread)?;
+        start.recv().map_err(|_| StartError::Thread)??;
+        Ok(Self { handle, folder, device: choice, worker: Some(worker) })
     }
 
-    /// An engine of parts that are already there.
+    /// Makes requests out of what users ask.
+    pub fn model(&self) -> &ModelFolder {
+        &self.folder
+    }
+
+    /// Where the model runs; never `auto`.
+    pub fn device(&self) -> DeviceChoice {
+        self.device
+    }
+
+    /// The batcher's end, for permits, load and drain.
+    pub fn batcher(&self) -> &Handle<BatchOfa> {
+        &self.handle
+    }
+
+    /// Accepts a list of requests, whole or not at all.
     ///
     /// # Errors
     ///
-    /// If an answer word is not one token.
-    pub fn new(
-        model: Ofa,
-        tokenizer: Tokenizer,
-        settings: ModelSettings,
-        device: OpenDevice,
-    ) -> Result<Self, OpenError> {
-        let id = |word: &String| {
-            tokenizer.token_id(word).ok_or_else(|| OpenError::Answer(word.clone()))
-        };
-        let words = &settings.answers;
-        let answer_ids = [id(&words.entailment)?, id(&words.neutral)?, id(&words.contradiction)?];
-        let caption_prompt = settings.prompts.caption_ids(&tokenizer);
-        Ok(Self { model, tokenizer, settings, device, answer_ids, caption_prompt })
+    /// If the queue has no room, or nothing is accepted any more.
+    pub fn submit(&self, requests: Submission<Request>) -> Result<Vec<Pending>, SubmitError> {
+        self.handle.submit(requests, Instant::now())
     }
 
-    /// The model, its exits executed and its decoder state kept as these options say.
-    pub fn with_options(mut self, options: RunOptions) -> Self {
-        self.model = self.model.with_options(options);
-        self
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Ofa {
-        &self.model
-    }
-
-    /// The folder's settings.
-    pub fn settings(&self) -> &ModelSettings {
-        &self.settings
-    }
-
-    /// Where it runs.
-    pub fn device(&self) -> &OpenDevice {
-        &self.device
-    }
-
-    /// Pictures of one size as one tensor, `[pictures, 3, height, width]`.
-    pub(crate) fn pixels(&self, images: &[PixelTensor]) -> Tensor<4> {
-        let shape = match images.first() {
-            Some(image) => [images.len(), 3, image.height, image.width],
-            None => [0, 3, 0, 0],
-        };
-        let values: Vec<f32> =
-            images.iter().flat_map(|image| image.values.iter().copied()).collect();
-        Tensor::from_data(TensorData::new(values, shape), &self.device.device)
-    }
-
-    /// Encodes a cohort: one image policy and one text policy each, an own text each unless it is
-    /// the constant prompt.
-    pub(crate) fn encode(
+    /// Answers requests of any number, in their order, as the queue has room. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is accepted any more; a request may fail alone.
+    pub fn answer_all(
         &self,
-        images: &[PixelTensor],
-        texts: Texts<'_>,
-        (image, text): (&BranchPolicy, &BranchPolicy),
-    ) -> Vec<Vec<Arc<BranchEncoding>>> {
-        let pixels = self.pixels(images);
-        let policies = |policy: &BranchPolicy, rows: usize| vec![policy.clone(); rows];
-        match (self.settings.encoding, texts) {
-            (Encoding::Decomposed, Texts::Constant(prompt)) => {
-                let prompt = self.model.constant_text(prompt, text);
-                let run = self.model.begin_images(pixels, policies(image, images.len()));
-                let images = self.model.encode_all(run).into_iter().map(Arc::new);
-                images.map(|image| vec![image, Arc::clone(&prompt)]).collect()
+        requests: impl IntoIterator<Item = Request>,
+    ) -> Result<Vec<Outcome>, SubmitError> {
+        let mut outcomes = Vec::new();
+        let mut waiting = std::collections::VecDeque::new();
+        for request in requests {
+            loop {
+                match self.submit(in_bulk(request.clone())) {
+                    Ok(tickets) => break waiting.extend(tickets),
+                    // Full of our own: one answer makes room for one request.
+                    Err(SubmitError::QueueFull { .. }) if !waiting.is_empty() => {
+                        outcomes.extend(waiting.pop_front().map(block_on));
+                    }
+                    Err(SubmitError::QueueFull { .. }) => thread::sleep(FULL_OF_OTHERS),
+                    Err(error) => return Err(error),
+                }
             }
-            (Encoding::Decomposed, Texts::OfOneImage(texts)) => {
-                let run = self.model.begin_images(pixels, policies(image, 1));
-                let image: Vec<_> =
-                    self.model.encode_all(run).into_iter().map(Arc::new).collect();
-                let run = self.model.begin_texts(texts, policies(text, texts.len()));
-                let texts = self.model.encode_all(run).into_iter().map(Arc::new);
-                texts.map(|text| image.iter().cloned().chain([text]).collect()).collect()
+        }
+        outcomes.extend(waiting.into_iter().map(block_on));
+        Ok(outcomes)
+    }
+}
+
+/// How long to wait for room that only others can make.
+const FULL_OF_OTHERS: Duration = Duration::from_millis(2);
+
+fn in_bulk(request: Request) -> Submission<Request> {
+    Submission { inputs: vec![request], priority: Priority::Normal, deadline: None, stream: false }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.handle.drain(Instant::now());
+        if let Some(worker) = self.worker.take() {
+            // A worker that panicked has refused its requests already.
+            drop(worker.join());
+        }
+    }
+}
+
+/// Builds the model on the worker's thread, at first and after a panic.
+struct Builder {
+    folder: Arc<ModelFolder>,
+    device: OpenDevice,
+    settings: EngineSettings,
+    observer: Arc<dyn EngineObserver>,
+    /// Whoever waits for the first model.
+    started: Option<mpsc::Sender<Result<(), OpenError>>>,
+}
+
+impl Builder {
+    fn build(&mut self) -> Result<BatchOfa, BuildError> {
+        let built = self.load();
+        match (self.started.take(), built) {
+            (Some(started), Ok(model)) => {
+                // If nobody waits any more, the worker ends at its next turn.
+                let _ = started.send(Ok(()));
+                Ok(model)
             }
-            (Encoding::Joint, texts) => {
-                let (pixels, texts) = match texts {
-                    Texts::Constant(prompt) => (pixels, vec![prompt.to_vec(); images.len()]),
-                    Texts::OfOneImage(texts) => (pixels.repeat_dim(0, texts.len()), texts.to_vec()),
-                };
-                let rows = texts.len();
-                let run = self.model.begin_joint(Some(pixels), &texts, policies(image, rows));
-                self.model.encode_all(run).into_iter().map(|row| vec![Arc::new(row)]).collect()
+            (Some(started), Err(error)) => {
+                let message = error.to_string();
+                let _ = started.send(Err(error));
+                Err(BuildError::from(message))
             }
+            (None, built) => built.map_err(|error| BuildError::from(error.to_string())),
         }
     }
 
-    /// What a request's encoder branches cost, and where they left.
-    pub(crate) fn encoder_trace(&self, parts: &[Arc<BranchEncoding>]) -> (Compute, ExitTrace) {
-        let macs = self.model.macs();
-        let mut compute = Compute::default();
-        for part in parts.iter().filter(|part| !part.is_constant()) {
-            let stem = match part.branch() {
-                Branch::Image(grid) | Branch::Joint(Some(grid)) => macs.stem(grid),
-                Branch::Text | Branch::Joint(None) => 0,
-            };
-            let layer = macs.encoder_layer(part.tokens());
-            compute.macs += stem + part.exit().layer as u64 * layer;
-            compute.macs_full += stem + part.exit().layers as u64 * layer;
-        }
-        let depth = |part: Option<&Arc<BranchEncoding>>| part.map(|part| part.exit().into());
-        let image = depth(parts.first()).expect("a request has at least one branch");
-        let exit = ExitTrace {
-            image,
-            text: depth(parts.get(1)).unwrap_or(image),
-            decoder: Vec::new(),
-            decoder_layers: self.model.config().decoder_layers,
+    fn load(&self) -> Result<BatchOfa, OpenError> {
+        let model = self.folder.load(&self.device, self.settings.options)?;
+        let mut model = BatchOfa {
+            model,
+            folder: Arc::clone(&self.folder),
+            images: ImageCache::new(self.settings.image_cache_bytes_max),
+            observer: Arc::clone(&self.observer),
         };
-        (compute, exit)
+        if self.settings.warm_up {
+            warm_up::run(&mut model);
+        }
+        Ok(model)
     }
 }
 
-/// The texts of a cohort.
-#[derive(Clone, Copy)]
-pub(crate) enum Texts<'a> {
-    /// The same for every picture, and for every request of this model.
-    Constant(&'a [u32]),
-    /// Several about one picture.
-    OfOneImage(&'a [Vec<u32>]),
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
-    std::fs::read(path).map_err(|source| OpenError::Read { path: path.to_owned(), source })
+/// Waits for a future on this thread.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
 }

@@ -1,21 +1,31 @@
-//! Opens a model folder on a device and answers caption and entailment requests.
+//! Opens a model folder on a device and answers caption and entailment requests, many at a time.
 //!
-//! [`Engine`] is what the command line calls: it holds the model, its tokenizer and its
-//! settings, turns pictures and sentences into the model's inputs, and the model's outputs into
-//! answers that say where each token left.
+//! [`Engine`] is what the command line, the server and the evaluation call. [`ModelFolder`] holds
+//! what a model needs beside its weights, and makes [`Request`]s that can't be wrong. The model runs
+//! on a thread of its own behind [`mue_batcher`]: tensors never leave that thread.
 
 mod answer;
-mod caption;
+mod batch;
+mod calibration;
 mod device;
 mod engine;
-mod entailment;
+mod model_folder;
+mod observer;
+mod request;
 mod settings;
+mod warm_up;
 
 pub use answer::{
-    BranchDepth, Caption, Compute, Entailment, ExitTrace, Label, Timing, TokenExit,
+    BranchDepth, Caption, Compute, Entailment, ExitTrace, Label, Reply, Similarities, TokenExit,
 };
+pub use batch::BatchOfa;
+pub use calibration::{BranchRule, Calibration, ExitRules, OperatingPoint};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
-pub use engine::{Engine, EngineError, OpenError};
+pub use engine::{Engine, EngineSettings, Outcome, Pending, StartError, block_on};
+pub use model_folder::{ModelFolder, OpenError};
+pub use mue_batcher as batcher;
+pub use observer::{Branch, CacheUsage, EngineObserver, LayerStep};
+pub use request::{Image, InvalidRequest, Request};
 pub use settings::{
     AnswerWords, CaptionSearch, Encoding, ExitChoice, ExitDefaults, ModelSettings, Thresholds,
 };

@@ -4,6 +4,9 @@ use mue_data::Prompts;
 use mue_model::{BranchPolicy, ExitPolicy, SearchSettings, SimilarityRule};
 use serde::{Deserialize, Serialize};
 
+use crate::calibration::{OperatingPoint, cheapest};
+use crate::request::InvalidRequest;
+
 /// How a model is to be asked, and how it exits unless a request says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,11 +54,7 @@ pub struct AnswerWords {
 
 impl Default for AnswerWords {
     fn default() -> Self {
-        Self {
-            entailment: " yes".into(),
-            neutral: " maybe".into(),
-            contradiction: " no".into(),
-        }
+        Self { entailment: " yes".into(), neutral: " maybe".into(), contradiction: " no".into() }
     }
 }
 
@@ -130,16 +129,26 @@ pub struct Thresholds {
 
 impl Thresholds {
     /// The policy with these thresholds.
-    pub fn policy(&self) -> ExitPolicy {
+    ///
+    /// # Errors
+    ///
+    /// If one is not finite.
+    pub fn policy(&self) -> Result<ExitPolicy, InvalidRequest> {
+        let named = [("image", self.image), ("text", self.text), ("decoder", self.decoder)];
+        if let Some((branch, _)) =
+            named.into_iter().find(|(_, value)| value.is_some_and(|value| !value.is_finite()))
+        {
+            return Err(InvalidRequest::Threshold(branch));
+        }
         let branch = |threshold: Option<f32>| match threshold {
             Some(threshold) => BranchPolicy::Similarity(SimilarityRule::constant(threshold)),
             None => BranchPolicy::Full,
         };
-        ExitPolicy {
+        Ok(ExitPolicy {
             image: branch(self.image),
             text: branch(self.text),
             decoder: branch(self.decoder),
-        }
+        })
     }
 }
 
@@ -151,18 +160,36 @@ pub enum ExitChoice {
     Auto,
     /// Full depth.
     Off,
+    /// The cheapest exits that are calibrated to keep at least this retention, 0 to 1.
+    Quality(f64),
     /// These thresholds.
     Thresholds(Thresholds),
 }
 
 impl ExitChoice {
-    /// The policy for a task with these defaults.
-    pub fn policy(self, defaults: Option<Thresholds>) -> ExitPolicy {
+    /// The policy for a task with these defaults and operating points.
+    ///
+    /// # Errors
+    ///
+    /// If a threshold is not finite, or a quality is asked of a model that is not calibrated.
+    pub(crate) fn policy(
+        self,
+        defaults: Option<Thresholds>,
+        points: &[OperatingPoint],
+    ) -> Result<ExitPolicy, InvalidRequest> {
         match (self, defaults) {
             (Self::Thresholds(thresholds), _) | (Self::Auto, Some(thresholds)) => {
                 thresholds.policy()
             }
-            (Self::Off, _) | (Self::Auto, None) => ExitPolicy::full(),
+            (Self::Quality(quality), _) if !(0.0..=1.0).contains(&quality) => {
+                Err(InvalidRequest::Quality)
+            }
+            (Self::Quality(_), _) if points.is_empty() => Err(InvalidRequest::NotCalibrated),
+            (Self::Quality(quality), _) => {
+                let point = cheapest(points, quality);
+                Ok(point.map_or_else(ExitPolicy::full, |point| point.exits.policy()))
+            }
+            (Self::Off, _) | (Self::Auto, None) => Ok(ExitPolicy::full()),
         }
     }
 }
@@ -190,10 +217,22 @@ mod tests {
 
     #[test]
     fn without_defaults_auto_is_full_depth() {
-        assert_eq!(ExitChoice::Auto.policy(None), ExitPolicy::full());
+        assert_eq!(ExitChoice::Auto.policy(None, &[]), Ok(ExitPolicy::full()));
         let defaults = Thresholds { image: Some(0.9), ..Default::default() };
-        let policy = ExitChoice::Auto.policy(Some(defaults));
+        let policy = ExitChoice::Auto.policy(Some(defaults), &[]).unwrap();
         assert!(policy.image.needs_similarity() && !policy.decoder.needs_similarity());
-        assert_eq!(ExitChoice::Off.policy(Some(defaults)), ExitPolicy::full());
+        assert_eq!(ExitChoice::Off.policy(Some(defaults), &[]), Ok(ExitPolicy::full()));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        let not_a_number = Thresholds { text: Some(f32::NAN), ..Default::default() };
+        let refused = |choice: ExitChoice| choice.policy(None, &[]).unwrap_err();
+        assert_eq!(
+            refused(ExitChoice::Thresholds(not_a_number)),
+            InvalidRequest::Threshold("text")
+        );
+        assert_eq!(refused(ExitChoice::Quality(1.5)), InvalidRequest::Quality);
+        assert_eq!(refused(ExitChoice::Quality(0.9)), InvalidRequest::NotCalibrated);
     }
 }

@@ -1,9 +1,15 @@
 //! The `mue` binary, tested as its users run it.
 
+#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
+
+mod answers;
+mod checkpoint;
 mod hub;
+mod import;
 mod pull;
 mod pull_refusals;
 mod pull_resume;
+mod scenes;
 mod server;
 
 use std::path::Path;

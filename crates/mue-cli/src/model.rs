@@ -1,0 +1,141 @@
+//! What every command that runs a model takes: where it is, on which device, how it exits.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use clap::Args;
+use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
+use mue_engine::batcher::NoObserver;
+use mue_engine::{DeviceChoice, Engine, EngineSettings, ExitChoice, Image, StartError, Thresholds};
+
+use crate::error::user_error;
+
+/// Arguments of every command that runs a model.
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// Model folder, as `mue import` writes it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) model: PathBuf,
+    /// Device to run on: auto, flex, ndarray or wgpu
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// How to exit: auto, off, quality=0.99, or thresholds such as
+    /// image=0.9,text=0.95,decoder=0.95
+    #[arg(long, default_value = "auto", value_name = "HOW")]
+    exit: ExitArg,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ModelArgs {
+    /// Opens the model.
+    pub(crate) fn open(&self) -> anyhow::Result<Engine> {
+        // One command answers a few requests, and a warm-up would be as long as one of them.
+        let settings =
+            EngineSettings { device: self.device, warm_up: false, ..EngineSettings::default() };
+        Engine::open(&self.model, settings, Arc::new(NoObserver)).map_err(|error| {
+            let what = format!("cannot open the model {}", self.model.display());
+            let remedy = match error {
+                StartError::Device(_) => {
+                    return user_error(error, "`--device auto` takes the best one there is");
+                }
+                _ => "give the folder that `mue import` wrote, or import the checkpoint anew",
+            };
+            user_error(anyhow::Error::new(error).context(what), remedy)
+        })
+    }
+
+    /// How the request wants to exit.
+    pub(crate) fn exit(&self) -> ExitChoice {
+        self.exit.0
+    }
+}
+
+/// An [`ExitChoice`] as users write it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ExitArg(ExitChoice);
+
+impl FromStr for ExitArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => return Ok(Self(ExitChoice::Auto)),
+            "off" => return Ok(Self(ExitChoice::Off)),
+            _ => {}
+        }
+        if let Some(value) = text.strip_prefix("quality=") {
+            let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
+            let quality =
+                quality.ok_or_else(|| format!("{value:?} is no share between 0 and 1"))?;
+            return Ok(Self(ExitChoice::Quality(quality)));
+        }
+        let mut thresholds = Thresholds::default();
+        for part in text.split(',') {
+            let (branch, value) = part.split_once('=').ok_or_else(|| {
+                format!(
+                    "{part:?} is neither auto, off, a quality such as quality=0.99, nor a \
+                     threshold such as image=0.9"
+                )
+            })?;
+            let threshold: f32 =
+                value.parse().map_err(|_| format!("{branch}: {value:?} is no number"))?;
+            if !threshold.is_finite() {
+                return Err(format!("{branch}: the threshold must be finite"));
+            }
+            match branch {
+                "image" => thresholds.image = Some(threshold),
+                "text" => thresholds.text = Some(threshold),
+                "decoder" => thresholds.decoder = Some(threshold),
+                other => {
+                    return Err(format!("{other:?} is no branch; there are image, text, decoder"));
+                }
+            }
+        }
+        Ok(Self(ExitChoice::Thresholds(thresholds)))
+    }
+}
+
+/// Reads, decodes and resizes a picture for a model.
+pub(crate) fn read_image(path: &PathBuf, engine: &Engine) -> anyhow::Result<Image> {
+    let what = || format!("cannot use the image {}", path.display());
+    let bytes = std::fs::read(path)
+        .map_err(|error| user_error(anyhow::Error::new(error).context(what()), "check the path"))?;
+    let picture =
+        decode_image(&bytes, ImageLimits::default(), Orientation::Apply).map_err(|error| {
+            let remedy = "convert it to a PNG or JPEG of moderate size";
+            user_error(anyhow::Error::new(error).context(what()), remedy)
+        })?;
+    let size = engine.model().settings().image_size;
+    Ok(Image::new(preprocess(&picture, size, size)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_named_or_given_by_branch() {
+        assert_eq!("auto".parse(), Ok(ExitArg(ExitChoice::Auto)));
+        assert_eq!("off".parse(), Ok(ExitArg(ExitChoice::Off)));
+        assert_eq!("quality=0.99".parse(), Ok(ExitArg(ExitChoice::Quality(0.99))));
+        let some = Thresholds { image: Some(0.9), decoder: Some(0.95), text: None };
+        assert_eq!("image=0.9,decoder=0.95".parse(), Ok(ExitArg(ExitChoice::Thresholds(some))));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_exit_is_said() {
+        for (text, word) in [
+            ("on", "auto"),
+            ("image=x", "x"),
+            ("img=1", "img"),
+            ("text=nan", "finite"),
+            ("quality=2", "between"),
+        ] {
+            let error = text.parse::<ExitArg>().unwrap_err();
+            assert!(error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `mue import` and `mue info`.
+
+use serde_json::Value;
+
+use crate::checkpoint::{imported, write_checkpoint};
+use crate::{mue, stderr, stdout};
+
+#[test]
+fn a_checkpoint_becomes_a_folder_that_says_what_it_holds() {
+    let (folder, model) = imported();
+    for name in ["model.safetensors", "config.json", "tokenizer.json", "mue.json"] {
+        assert!(model.join(name).is_file(), "{name}");
+    }
+    let output = mue(folder.path()).args(["info", "model", "--json"]).output().unwrap();
+    let info: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(info["d_model"], 16);
+    assert_eq!(info["image_tokens"], 4);
+    assert_eq!(info["settings"]["encoding"], "decomposed");
+    assert!(info["parameters"].as_u64().unwrap() > 10_000);
+    let output = mue(folder.path()).args(["info", "model"]).output().unwrap();
+    assert!(stdout(&output).contains("width 16, 3 + 3 layers"), "{}", stdout(&output));
+}
+
+#[test]
+fn without_a_configuration_the_dimensions_are_read_off_the_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    write_checkpoint(&checkpoint);
+    std::fs::remove_file(checkpoint.join("config.json")).unwrap();
+    let output = mue(folder.path())
+        .args(["import", "checkpoint/model.safetensors", "--out", "model"])
+        .output()
+        .unwrap();
+    // Heads cannot be read off every shape, but they can off the head scales.
+    assert!(output.status.success(), "{}", stderr(&output));
+    let output = mue(folder.path()).args(["info", "model", "--json"]).output().unwrap();
+    let info: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((info["encoder_layers"].clone(), info["d_model"].clone()), (3.into(), 16.into()));
+}
+
+#[test]
+fn a_checkpoint_that_does_not_fit_is_refused_with_every_tensor_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    write_checkpoint(&checkpoint);
+    let path = checkpoint.join("config.json");
+    let config = std::fs::read_to_string(&path).unwrap();
+    let wrong = config.replace("\"encoder_ffn_dim\": 24", "\"encoder_ffn_dim\": 32");
+    assert_ne!(config, wrong);
+    std::fs::write(&path, wrong).unwrap();
+    let import = ["import", "checkpoint", "--out", "model"];
+    let output = mue(folder.path()).args(import).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    for layer in 0..3 {
+        let name = format!("encoder.layers.{layer}.fc1.weight");
+        assert!(stderr(&output).contains(&name), "{}", stderr(&output));
+    }
+    assert!(stderr(&output).contains("[32, 16]") && stderr(&output).contains("[24, 16]"));
+    assert!(!folder.path().join("model").exists(), "nothing half-written is left");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_truncated_file_is_a_clear_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    write_checkpoint(&checkpoint);
+    let path = checkpoint.join("model.safetensors");
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let output =
+        mue(folder.path()).args(["import", "checkpoint", "--out", "model"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("model.safetensors"), "{}", stderr(&output));
+    assert!(!folder.path().join("model").exists());
+}
+
+#[test]
+fn an_existing_folder_is_kept_unless_told_otherwise() {
+    let (folder, model) = imported();
+    let import = ["import", "checkpoint", "--out", "model"];
+    let output = mue(folder.path()).args(import).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("model"), "{}", stderr(&output));
+    let output = mue(folder.path()).args(import).arg("--force").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let settings: Value =
+        serde_json::from_slice(&std::fs::read(model.join("mue.json")).unwrap()).unwrap();
+    assert_eq!(settings["encoding"], "joint");
+}

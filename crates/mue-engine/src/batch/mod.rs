@@ -1,0 +1,78 @@
+//! The model behind the batcher's trait: the only place where the two meet.
+
+mod cohort;
+mod decode_set;
+mod image_cache;
+
+use std::sync::Arc;
+
+use mue_batcher::{BatchModel, DecodeReport, EncodeReport, RequestId, Rows};
+use mue_model::{NonFiniteLogits, Ofa};
+
+use crate::answer::{Reply, TokenExit};
+use crate::model_folder::ModelFolder;
+use crate::observer::EngineObserver;
+use crate::request::{Request, Task};
+
+pub(crate) use self::cohort::{Cohort, Encoded};
+pub(crate) use self::decode_set::DecodeSet;
+pub(crate) use self::image_cache::ImageCache;
+
+/// A loaded model that answers many requests at a time, step by step.
+pub struct BatchOfa {
+    pub(crate) model: Ofa,
+    pub(crate) folder: Arc<ModelFolder>,
+    pub(crate) images: ImageCache,
+    pub(crate) observer: Arc<dyn EngineObserver>,
+}
+
+impl BatchModel for BatchOfa {
+    type Input = Request;
+    type Output = Reply;
+    type Event = TokenExit;
+    type Error = NonFiniteLogits;
+    type Cohort = Cohort;
+    type Encoded = Encoded;
+    type DecodeSet = DecodeSet;
+
+    fn rows(input: &Request) -> Rows {
+        let decode = match &input.task {
+            Task::Caption { search } => search.beam_size,
+            Task::Entailment { .. } => 1,
+        };
+        Rows { encode: 1, decode }
+    }
+
+    fn begin_encode(
+        &mut self,
+        inputs: Vec<(RequestId, Request)>,
+    ) -> (Cohort, Vec<(RequestId, NonFiniteLogits)>) {
+        (self.start_cohort(inputs), Vec::new())
+    }
+
+    fn encode(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
+        self.encode_layer(cohort)
+    }
+
+    fn retain_encode(&mut self, cohort: &mut Cohort, keep: &dyn Fn(RequestId) -> bool) {
+        cohort.retain(keep);
+    }
+
+    fn begin_decode(&mut self) -> DecodeSet {
+        DecodeSet::new(self.model.begin_decode())
+    }
+
+    fn join(&mut self, set: &mut DecodeSet, encoded: Vec<(RequestId, Encoded)>) {
+        for (id, encoded) in encoded {
+            self.join_one(set, id, encoded);
+        }
+    }
+
+    fn decode(&mut self, set: &mut DecodeSet) -> DecodeReport<Self> {
+        self.decode_step(set)
+    }
+
+    fn retain_decode(&mut self, set: &mut DecodeSet, keep: &dyn Fn(RequestId) -> bool) {
+        set.retain(keep);
+    }
+}

@@ -1,0 +1,59 @@
+//! What the engine does inside a step, for metrics.
+
+use mue_batcher::Observer;
+
+/// Hears what the batcher decides and what the model computes.
+pub trait EngineObserver: Observer {
+    /// A layer of a branch ran.
+    fn layer(&self, _step: &LayerStep) {}
+
+    /// A request looked for its picture's encoding.
+    fn image_cache(&self, _hit: bool, _usage: CacheUsage) {}
+}
+
+impl EngineObserver for mue_batcher::NoObserver {}
+
+/// A branch of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Branch {
+    /// Image tokens; in joint encoding, the whole encoder.
+    Image,
+    /// Text tokens.
+    Text,
+    /// The answer's tokens.
+    Decoder,
+}
+
+impl Branch {
+    /// Every branch.
+    pub const ALL: [Self; 3] = [Self::Image, Self::Text, Self::Decoder];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Text => "text",
+            Self::Decoder => "decoder",
+        }
+    }
+}
+
+/// One layer of one branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerStep {
+    /// Of which branch.
+    pub branch: Branch,
+    /// Counted from 1.
+    pub layer: usize,
+    /// Rows computed: those active there.
+    pub rows: usize,
+}
+
+/// What the image cache holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheUsage {
+    /// Encodings.
+    pub entries: usize,
+    /// Their bytes, with the keys and values that decoder layers may add to them.
+    pub bytes: usize,
+}

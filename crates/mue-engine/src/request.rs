@@ -1,0 +1,161 @@
+//! Requests that can't be wrong: what is checked once is not checked again.
+
+use std::sync::Arc;
+
+use mue_data::{PixelTensor, PromptError};
+use mue_model::{ExitPolicy, SearchSettings};
+use sha2::{Digest, Sha256};
+
+use crate::model_folder::ModelFolder;
+use crate::settings::{CaptionSearch, ExitChoice};
+
+/// A picture, preprocessed for one model, and the key under which its encoding is kept.
+#[derive(Clone, Debug)]
+pub struct Image {
+    pub(crate) pixels: Arc<PixelTensor>,
+    pub(crate) key: ImageKey,
+}
+
+/// A hash of the pixels that the model sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ImageKey([u8; 32]);
+
+impl Image {
+    /// Takes what [`mue_data::preprocess`] made.
+    pub fn new(pixels: PixelTensor) -> Self {
+        let mut hash = Sha256::new();
+        hash.update((pixels.height as u64).to_le_bytes());
+        // A fixed buffer, so that a picture is not copied whole.
+        let mut buffer = [0u8; 4096];
+        for chunk in pixels.values.chunks(buffer.len() / size_of::<f32>()) {
+            for (bytes, value) in buffer.chunks_exact_mut(size_of::<f32>()).zip(chunk) {
+                bytes.copy_from_slice(&value.to_le_bytes());
+            }
+            hash.update(&buffer[..size_of_val(chunk)]);
+        }
+        Self { pixels: Arc::new(pixels), key: ImageKey(hash.finalize().into()) }
+    }
+}
+
+/// Something that the model answers, valid for the model that made it.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub(crate) image: Image,
+    pub(crate) task: Task,
+    pub(crate) policy: ExitPolicy,
+}
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    /// Describe the picture.
+    Caption {
+        /// How to search.
+        search: SearchSettings,
+    },
+    /// Judge a sentence.
+    Entailment {
+        /// The prompt with BOS and EOS.
+        prompt: Vec<u32>,
+    },
+}
+
+/// Why something cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRequest {
+    /// The text cannot be a prompt.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// The picture is not of the model's size.
+    #[error("the picture is {found} pixels a side; the model takes {expected}")]
+    ImageSize {
+        /// Found.
+        found: usize,
+        /// Expected.
+        expected: usize,
+    },
+    /// A number is out of range.
+    #[error("{field} is {found}; it must be between {least} and {most}")]
+    OutOfRange {
+        /// Which.
+        field: &'static str,
+        /// Found.
+        found: usize,
+        /// Least.
+        least: usize,
+        /// Most.
+        most: usize,
+    },
+    /// A quality is a share of full depth's.
+    #[error("the quality must be between 0 and 1")]
+    Quality,
+    /// Nobody has measured what exits cost this model.
+    #[error("this model is not calibrated for the task, so no quality can be promised")]
+    NotCalibrated,
+    /// A threshold is not a number.
+    #[error("the {0} threshold is not a finite number")]
+    Threshold(&'static str),
+}
+
+impl ModelFolder {
+    /// Asks for a caption.
+    ///
+    /// # Errors
+    ///
+    /// If the picture has another size than the model's, or the search asks for more than it can.
+    pub fn caption(
+        &self,
+        image: Image,
+        exit: ExitChoice,
+        search: &CaptionSearch,
+    ) -> Result<Request, InvalidRequest> {
+        self.check_image(&image)?;
+        let tokens_max = self.config.max_position_embeddings - 1;
+        in_range("beam_size", search.beam_size, 1, self.config.vocab_size / 2)?;
+        in_range("max_tokens", search.tokens_max, 1, tokens_max)?;
+        let mut search = search.settings();
+        search.tokens_min = search.tokens_min.min(search.tokens_max);
+        let policy = exit.policy(self.settings.exits.caption, &self.calibration.caption)?;
+        Ok(Request { image, task: Task::Caption { search }, policy })
+    }
+
+    /// Asks whether the picture supports a hypothesis, given the premise if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If the picture has another size than the model's, or a text is empty or too long.
+    pub fn entailment(
+        &self,
+        image: Image,
+        exit: ExitChoice,
+        (premise, hypothesis): (Option<&str>, &str),
+    ) -> Result<Request, InvalidRequest> {
+        self.check_image(&image)?;
+        let tokens_max = self.config.max_position_embeddings;
+        let prompts = &self.settings.prompts;
+        let prompt = prompts.entailment_ids(&self.tokenizer, premise, hypothesis, tokens_max)?;
+        let policy = exit.policy(self.settings.exits.entailment, &self.calibration.entailment)?;
+        Ok(Request { image, task: Task::Entailment { prompt }, policy })
+    }
+
+    fn check_image(&self, image: &Image) -> Result<(), InvalidRequest> {
+        let expected = self.settings.image_size;
+        let sides = [image.pixels.height, image.pixels.width];
+        match sides.into_iter().find(|side| *side != expected) {
+            None => Ok(()),
+            Some(found) => Err(InvalidRequest::ImageSize { found, expected }),
+        }
+    }
+}
+
+fn in_range(
+    field: &'static str,
+    found: usize,
+    least: usize,
+    most: usize,
+) -> Result<(), InvalidRequest> {
+    match (least..=most).contains(&found) {
+        true => Ok(()),
+        false => Err(InvalidRequest::OutOfRange { field, found, least, most }),
+    }
+}

@@ -1,0 +1,38 @@
+//! One answer of each task before the first request: position tables, the constant prompt and,
+//! on a GPU, the kernels are then there.
+
+use mue_batcher::{BatchModel, RequestId};
+use mue_data::PixelTensor;
+use mue_model::ExitPolicy;
+
+use crate::batch::BatchOfa;
+use crate::request::{Image, Request, Task};
+
+/// Answers a grey picture.
+pub(crate) fn run(model: &mut BatchOfa) {
+    let side = model.folder.settings.image_size;
+    let values = vec![0.0; 3 * side * side];
+    let image = Image::new(PixelTensor { values, height: side, width: side });
+    let search = model.folder.settings.search.settings();
+    let prompt = model.folder.caption_prompt.clone();
+    let tasks = [Task::Caption { search }, Task::Entailment { prompt }];
+    let policy = ExitPolicy::full();
+    let requests = tasks.into_iter().enumerate().map(|(place, task)| {
+        let request = Request { image: image.clone(), task, policy: policy.clone() };
+        (RequestId::from(place as u64), request)
+    });
+    let (mut cohort, _) = model.begin_encode(requests.collect());
+    let mut set = model.begin_decode();
+    let mut left = 2;
+    while left > 0 {
+        let report = model.encode(&mut cohort);
+        left -= report.ready.len() + report.failed.len();
+        model.join(&mut set, report.ready);
+    }
+    let mut left = 2;
+    while left > 0 {
+        let report = model.decode(&mut set);
+        left -= report.finished.len() + report.failed.len();
+    }
+    model.images.clear();
+}

@@ -1,0 +1,50 @@
+//! An observer that adds up.
+
+use std::sync::Mutex;
+
+use mue_engine::batcher::Observer;
+use mue_engine::{Branch, CacheUsage, EngineObserver, LayerStep};
+
+#[derive(Debug, Default)]
+pub(crate) struct Watch(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    steps: Vec<LayerStep>,
+    hits: usize,
+    cache_bytes_most: usize,
+}
+
+impl Watch {
+    pub(crate) fn forget(&self) {
+        *self.0.lock().unwrap() = Seen::default();
+    }
+
+    /// Row-layers computed in a branch.
+    pub(crate) fn rows(&self, branch: Branch) -> usize {
+        let seen = self.0.lock().unwrap();
+        seen.steps.iter().filter(|step| step.branch == branch).map(|step| step.rows).sum()
+    }
+
+    pub(crate) fn hits(&self) -> usize {
+        self.0.lock().unwrap().hits
+    }
+
+    pub(crate) fn cache_bytes_most(&self) -> usize {
+        self.0.lock().unwrap().cache_bytes_most
+    }
+}
+
+impl Observer for Watch {}
+
+impl EngineObserver for Watch {
+    fn layer(&self, step: &LayerStep) {
+        self.0.lock().unwrap().steps.push(*step);
+    }
+
+    fn image_cache(&self, hit: bool, usage: CacheUsage) {
+        let mut seen = self.0.lock().unwrap();
+        seen.hits += usize::from(hit);
+        seen.cache_bytes_most = seen.cache_bytes_most.max(usage.bytes);
+    }
+}
