@@ -20,7 +20,7 @@ pub enum Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 1 }
+        Self::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 16 }
     }
 }
 
@@ -70,9 +70,10 @@ pub enum Step {
 /// A decode step costs much the same for few rows as for many, so throughput is best when the
 /// decode set is kept full: whoever may encode goes first, and the cohort under way before others.
 /// What that costs is the time between two tokens, so after `encode_steps_max` encoder steps the
-/// decode set has one. Where small cohorts are dear, `refill_rows_min` holds them back until enough
-/// rows are free and waiting, for at most `decode_steps_max` tokens. If only one side has work, it
-/// works: a lone request on an idle machine starts at once.
+/// decode set has one. While rows decode, `refill_rows_min` holds small cohorts back until enough
+/// rows are free and waiting, for at most `decode_steps_max` tokens: a cohort that is small costs
+/// its layers' fixed part for few, and stretches every answer under way. If only one side has work,
+/// it works: a lone request on an idle machine starts at once. (`batch-sim --rank` compares knobs.)
 ///
 /// Under [`Policy::Static`] a cohort starts on an empty machine and is finished stage by stage.
 pub fn choose(policy: &Policy, view: &View) -> Step {

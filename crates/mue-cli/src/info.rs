@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use mue_engine::{ModelSettings, Thresholds};
+use mue_engine::{ExitRules, ModelSettings};
 use mue_model::weights::Checkpoint;
 use mue_model::{Grid, MacModel, OfaConfig};
 use serde::Serialize;
@@ -118,14 +118,14 @@ fn print(out: &mut dyn Write, args: &InfoArgs, info: &Info) -> anyhow::Result<()
         giga(macs.decoder_layer_token),
         giga(macs.head_token)
     )?;
-    writeln!(out, "  caption exits: {}", exits(settings.exits.caption))?;
-    writeln!(out, "  entailment exits: {}", exits(settings.exits.entailment))?;
+    writeln!(out, "  caption exits: {}", exits(settings.exits.caption.as_ref())?)?;
+    writeln!(out, "  entailment exits: {}", exits(settings.exits.entailment.as_ref())?)?;
     Ok(())
 }
 
-fn exits(thresholds: Option<Thresholds>) -> String {
-    let Some(Thresholds { image, text, decoder }) = thresholds else { return "off".into() };
-    let named = [("image", image), ("text", text), ("decoder", decoder)];
-    let set = named.iter().filter_map(|(name, value)| value.map(|value| format!("{name} {value}")));
-    set.collect::<Vec<_>>().join(", ")
+fn exits(rules: Option<&ExitRules>) -> anyhow::Result<String> {
+    Ok(match rules {
+        Some(rules) => serde_json::to_string(rules)?,
+        None => "as calibrated, else off".into(),
+    })
 }

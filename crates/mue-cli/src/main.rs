@@ -3,15 +3,18 @@
 //! One file or folder per command; [`output`] is what they print through and [`error`] how a
 //! failure reaches the user. Only this crate reads arguments, environment and files.
 
+mod calibrate;
 mod caption;
 mod entail;
 mod error;
+mod eval;
 mod import;
 mod info;
 mod model;
 mod output;
 mod pull;
 mod scenes;
+mod serve;
 mod trace;
 mod train;
 
@@ -27,6 +30,7 @@ Examples:
   mue pull OFA-Sys/ofa-base-caption     fetch a checkpoint into ./ofa-base-caption
   mue import ofa-base-caption --out ofa make a model folder of it
   mue caption photo.jpg --model ofa     caption an image
+  mue serve --model ofa                 answer over HTTP
   mue help pull                         what a command does and takes
 
 Exit code: 0 done; 2 the arguments or the files given are at fault; 1 anything else.";
@@ -41,24 +45,30 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Calibrate(calibrate::CalibrateArgs),
     Caption(caption::CaptionArgs),
     Entail(entail::EntailArgs),
+    Eval(eval::EvalArgs),
     Import(import::ImportArgs),
     Info(info::InfoArgs),
     Pull(pull::PullArgs),
     Scenes(scenes::ScenesArgs),
+    Serve(serve::ServeArgs),
     Train(train::TrainArgs),
 }
 
 impl Command {
     fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
+            Self::Calibrate(args) => calibrate::run(args, out),
             Self::Caption(args) => caption::run(args, out),
             Self::Entail(args) => entail::run(args, out),
+            Self::Eval(args) => eval::run(args, out),
             Self::Import(args) => import::run(args, out),
             Self::Info(args) => info::run(args, out),
             Self::Pull(args) => pull::run(args, out),
             Self::Scenes(args) => scenes::run(args, out),
+            Self::Serve(args) => serve::run(args, out),
             Self::Train(args) => train::run(args, out),
         }
     }

@@ -1,6 +1,6 @@
 //! What every command that runs a model takes: where it is, on which device, how it exits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ pub(crate) struct ModelArgs {
     /// Device to run on: auto, flex, ndarray or wgpu
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-    /// How to exit: auto, off, quality=0.99, or thresholds such as
-    /// image=0.9,text=0.95,decoder=0.95
+    /// How to exit: auto, off, mue (one calibrated threshold per branch), quality=0.99, or
+    /// thresholds such as image=0.9,text=0.95,decoder=0.95
     #[arg(long, default_value = "auto", value_name = "HOW")]
     exit: ExitArg,
     /// Print JSON
@@ -30,72 +30,92 @@ pub(crate) struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Opens the model.
+    /// Opens the model for a few requests.
     pub(crate) fn open(&self) -> anyhow::Result<Engine> {
-        // One command answers a few requests, and a warm-up would be as long as one of them.
-        let settings =
-            EngineSettings { device: self.device, warm_up: false, ..EngineSettings::default() };
-        Engine::open(&self.model, settings, Arc::new(NoObserver)).map_err(|error| {
-            let what = format!("cannot open the model {}", self.model.display());
-            let remedy = match error {
-                StartError::Device(_) => {
-                    return user_error(error, "`--device auto` takes the best one there is");
-                }
-                _ => "give the folder that `mue import` wrote, or import the checkpoint anew",
-            };
-            user_error(anyhow::Error::new(error).context(what), remedy)
-        })
+        // A warm-up would be as long as one of them.
+        self.open_with(EngineSettings { warm_up: false, ..EngineSettings::default() })
+    }
+
+    /// Opens the model, with other settings than the device's.
+    pub(crate) fn open_with(&self, settings: EngineSettings) -> anyhow::Result<Engine> {
+        open_model(&self.model, EngineSettings { device: self.device, ..settings })
+    }
+
+    /// How to exit, as the user wrote it.
+    pub(crate) fn exit_name(&self) -> &str {
+        &self.exit.written
     }
 
     /// How the request wants to exit.
     pub(crate) fn exit(&self) -> ExitChoice {
-        self.exit.0
+        self.exit.choice.clone()
     }
 }
 
-/// An [`ExitChoice`] as users write it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct ExitArg(ExitChoice);
+/// Opens a model folder.
+pub(crate) fn open_model(folder: &Path, settings: EngineSettings) -> anyhow::Result<Engine> {
+    Engine::open(folder, settings, Arc::new(NoObserver)).map_err(|error| {
+        let what = format!("cannot open the model {}", folder.display());
+        let remedy = match error {
+            StartError::Device(_) => {
+                return user_error(error, "`--device auto` takes the best one there is");
+            }
+            _ => "give the folder that `mue import` wrote, or import the checkpoint anew",
+        };
+        user_error(anyhow::Error::new(error).context(what), remedy)
+    })
+}
+
+/// An [`ExitChoice`], and how the user wrote it.
+#[derive(Clone, Debug, PartialEq)]
+struct ExitArg {
+    choice: ExitChoice,
+    written: String,
+}
 
 impl FromStr for ExitArg {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "auto" => return Ok(Self(ExitChoice::Auto)),
-            "off" => return Ok(Self(ExitChoice::Off)),
-            _ => {}
-        }
-        if let Some(value) = text.strip_prefix("quality=") {
-            let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
-            let quality =
-                quality.ok_or_else(|| format!("{value:?} is no share between 0 and 1"))?;
-            return Ok(Self(ExitChoice::Quality(quality)));
-        }
-        let mut thresholds = Thresholds::default();
-        for part in text.split(',') {
-            let (branch, value) = part.split_once('=').ok_or_else(|| {
-                format!(
-                    "{part:?} is neither auto, off, a quality such as quality=0.99, nor a \
-                     threshold such as image=0.9"
-                )
-            })?;
-            let threshold: f32 =
-                value.parse().map_err(|_| format!("{branch}: {value:?} is no number"))?;
-            if !threshold.is_finite() {
-                return Err(format!("{branch}: the threshold must be finite"));
-            }
-            match branch {
-                "image" => thresholds.image = Some(threshold),
-                "text" => thresholds.text = Some(threshold),
-                "decoder" => thresholds.decoder = Some(threshold),
-                other => {
-                    return Err(format!("{other:?} is no branch; there are image, text, decoder"));
-                }
-            }
-        }
-        Ok(Self(ExitChoice::Thresholds(thresholds)))
+        Ok(Self { choice: choice(text)?, written: text.to_owned() })
     }
+}
+
+fn choice(text: &str) -> Result<ExitChoice, String> {
+    match text {
+        "auto" => return Ok(ExitChoice::Auto),
+        "off" => return Ok(ExitChoice::Off),
+        "mue" => return Ok(ExitChoice::Mue),
+        _ => {}
+    }
+    if let Some(value) = text.strip_prefix("quality=") {
+        let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
+        let quality = quality.ok_or_else(|| format!("{value:?} is no share between 0 and 1"))?;
+        return Ok(ExitChoice::Quality(quality));
+    }
+    let mut thresholds = Thresholds::default();
+    for part in text.split(',') {
+        let (branch, value) = part.split_once('=').ok_or_else(|| {
+            format!(
+                "{part:?} is neither auto, off, mue, a quality such as quality=0.99, nor a \
+                 threshold such as image=0.9"
+            )
+        })?;
+        let threshold: f32 =
+            value.parse().map_err(|_| format!("{branch}: {value:?} is no number"))?;
+        if !threshold.is_finite() {
+            return Err(format!("{branch}: the threshold must be finite"));
+        }
+        match branch {
+            "image" => thresholds.image = Some(threshold),
+            "text" => thresholds.text = Some(threshold),
+            "decoder" => thresholds.decoder = Some(threshold),
+            other => {
+                return Err(format!("{other:?} is no branch; there are image, text, decoder"));
+            }
+        }
+    }
+    Ok(ExitChoice::Thresholds(thresholds))
 }
 
 /// Reads, decodes and resizes a picture for a model.
@@ -118,11 +138,12 @@ mod tests {
 
     #[test]
     fn exits_are_named_or_given_by_branch() {
-        assert_eq!("auto".parse(), Ok(ExitArg(ExitChoice::Auto)));
-        assert_eq!("off".parse(), Ok(ExitArg(ExitChoice::Off)));
-        assert_eq!("quality=0.99".parse(), Ok(ExitArg(ExitChoice::Quality(0.99))));
+        assert_eq!(choice("auto"), Ok(ExitChoice::Auto));
+        assert_eq!(choice("off"), Ok(ExitChoice::Off));
+        assert_eq!(choice("mue"), Ok(ExitChoice::Mue));
+        assert_eq!(choice("quality=0.99"), Ok(ExitChoice::Quality(0.99)));
         let some = Thresholds { image: Some(0.9), decoder: Some(0.95), text: None };
-        assert_eq!("image=0.9,decoder=0.95".parse(), Ok(ExitArg(ExitChoice::Thresholds(some))));
+        assert_eq!(choice("image=0.9,decoder=0.95"), Ok(ExitChoice::Thresholds(some)));
     }
 
     #[test]
@@ -134,7 +155,7 @@ mod tests {
             ("text=nan", "finite"),
             ("quality=2", "between"),
         ] {
-            let error = text.parse::<ExitArg>().unwrap_err();
+            let error = choice(text).unwrap_err();
             assert!(error.contains(word), "{error}");
         }
     }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use mue_data::datasets::EntailmentLabel;
 use mue_data::{Tokenizer, trim_caption};
 use mue_model::{
-    Branch, BranchEncoding, BranchExit, DecodedAnswer, DecoderCost, MacModel, ScoredAnswer,
-    StepExit,
+    Branch, BranchEncoding, BranchExit, DecodedAnswer, DecoderCost, MacModel, Prediction,
+    ScoredAnswer, StepExit,
 };
 
 /// An answer of the model.
@@ -48,6 +49,9 @@ pub struct ExitTrace {
     pub decoder_layers: usize,
     /// What the exits were decided by.
     pub similarities: Similarities,
+    /// Of each decoder step, what would have been answered from the layers that were asked: token
+    /// ids of a caption, places in [`Label::ALL`] of an entailment; empty where no policy asked.
+    pub predictions: Vec<Vec<Prediction>>,
 }
 
 /// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked.
@@ -124,9 +128,11 @@ impl EncoderTrace {
         compute.macs += cost.macs;
         compute.macs_full += cost.macs_full;
         let (image_depth, text_depth) = ((&image).into(), (&text).into());
-        let (decoder, similarities) =
-            steps.into_iter().map(|step| (step.layer, step.similarities)).unzip();
+        let decoder = steps.iter().map(|step| step.layer).collect();
+        let (similarities, predictions) =
+            steps.into_iter().map(|step| (step.similarities, step.predictions)).unzip();
         let exit = ExitTrace {
+            predictions,
             image: image_depth,
             text: text_depth,
             decoder,
@@ -194,6 +200,16 @@ pub enum Label {
     Neutral,
     /// It contradicts it.
     Contradiction,
+}
+
+impl From<EntailmentLabel> for Label {
+    fn from(label: EntailmentLabel) -> Self {
+        match label {
+            EntailmentLabel::Entailment => Self::Entailment,
+            EntailmentLabel::Neutral => Self::Neutral,
+            EntailmentLabel::Contradiction => Self::Contradiction,
+        }
+    }
 }
 
 impl Label {

@@ -3,14 +3,30 @@
 use mue_model::{BranchPolicy, ExitPolicy, Schedule, SimilarityRule};
 use serde::{Deserialize, Serialize};
 
-/// The operating points of a model, by task.
+use crate::request::InvalidRequest;
+
+/// What is known of a model's exits, by task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calibration {
     /// For captions.
-    pub caption: Vec<OperatingPoint>,
+    pub caption: TaskCalibration,
     /// For entailment.
-    pub entailment: Vec<OperatingPoint>,
+    pub entailment: TaskCalibration,
+}
+
+/// What is known of a model's exits for one task.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskCalibration {
+    /// The defaults: the cheapest that keep what was promised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto: Option<ExitRules>,
+    /// MuE's rule as published, one similarity threshold per branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mue: Option<ExitRules>,
+    /// Measured operating points, from the safest to the cheapest.
+    pub points: Vec<OperatingPoint>,
 }
 
 /// Exits, what they keep and what they cost.
@@ -50,6 +66,9 @@ pub struct ExitRules {
 }
 
 /// How one branch exits, as a file states it.
+///
+/// Where there is a list of thresholds, it is one for all layers, or one each (the last one holds
+/// for those beyond).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum BranchRule {
@@ -58,9 +77,17 @@ pub enum BranchRule {
     Full,
     /// So many layers.
     Fixed(usize),
-    /// The first layer whose similarity is above its threshold: one for all layers, or one each
-    /// (the last one holds for those beyond).
+    /// The first layer whose similarity is above its threshold.
     Similarity(Vec<f32>),
+    /// The first layer whose most probable answer is more probable than its threshold. Decoder
+    /// only, as are those below.
+    Probability(Vec<f32>),
+    /// The first layer whose answer has an entropy, in nats, below its threshold.
+    Entropy(Vec<f32>),
+    /// The first layer whose answer so many layers before it agree with.
+    Patience(usize),
+    /// Every layer, and what the others would have seen is noted.
+    Watch,
 }
 
 impl BranchRule {
@@ -73,18 +100,48 @@ impl BranchRule {
                 schedule: Schedule::Constant,
                 layers_min: 1,
             }),
+            Self::Probability(thresholds) => {
+                BranchPolicy::TopProbability { thresholds: thresholds.clone() }
+            }
+            Self::Entropy(thresholds) => BranchPolicy::Entropy { thresholds: thresholds.clone() },
+            Self::Patience(layers) => BranchPolicy::Patience { layers: *layers },
+            Self::Watch => BranchPolicy::Watch,
+        }
+    }
+
+    fn needs_answer(&self) -> bool {
+        matches!(self, Self::Probability(_) | Self::Entropy(_) | Self::Patience(_))
+    }
+
+    fn thresholds(&self) -> &[f32] {
+        match self {
+            Self::Full | Self::Fixed(_) | Self::Patience(_) | Self::Watch => &[],
+            Self::Similarity(values) | Self::Probability(values) | Self::Entropy(values) => values,
         }
     }
 }
 
 impl ExitRules {
     /// The policy that they state.
-    pub fn policy(&self) -> ExitPolicy {
-        ExitPolicy {
+    ///
+    /// # Errors
+    ///
+    /// If a threshold is not finite, or an encoder branch is to exit by an answer.
+    pub fn policy(&self) -> Result<ExitPolicy, InvalidRequest> {
+        let named = [("image", &self.image), ("text", &self.text), ("decoder", &self.decoder)];
+        for (branch, rule) in named {
+            if rule.thresholds().iter().any(|threshold| !threshold.is_finite()) {
+                return Err(InvalidRequest::Threshold(branch));
+            }
+            if rule.needs_answer() && branch != "decoder" {
+                return Err(InvalidRequest::DecoderOnly(branch));
+            }
+        }
+        Ok(ExitPolicy {
             image: self.image.policy(),
             text: self.text.policy(),
             decoder: self.decoder.policy(),
-        }
+        })
     }
 }
 
@@ -125,13 +182,30 @@ mod tests {
 
     #[test]
     fn points_survive_json_and_unknown_keys_do_not() {
-        let calibration = Calibration { caption: vec![point(0.99, 60.0)], entailment: Vec::new() };
+        let caption = TaskCalibration {
+            auto: Some(ExitRules::default()),
+            mue: None,
+            points: vec![point(0.99, 60.0)],
+        };
+        let calibration = Calibration { caption, ..Calibration::default() };
         let json = serde_json::to_string(&calibration).unwrap();
         assert_eq!(serde_json::from_str::<Calibration>(&json).unwrap(), calibration);
         let rules = r#"{"image": {"similarity": [0.9, 0.8]}, "decoder": {"fixed": 2}}"#;
         let rules: ExitRules = serde_json::from_str(rules).unwrap();
-        assert_eq!(rules.policy().decoder, BranchPolicy::Fixed { layers: 2 });
-        assert_eq!(rules.policy().text, BranchPolicy::Full);
+        let policy = rules.policy().unwrap();
+        assert_eq!(policy.decoder, BranchPolicy::Fixed { layers: 2 });
+        assert_eq!(policy.text, BranchPolicy::Full);
         assert!(serde_json::from_str::<ExitRules>(r#"{"images": "full"}"#).is_err());
+    }
+
+    #[test]
+    fn rules_that_cannot_be_are_refused() {
+        let refused = |rules: ExitRules| rules.policy().unwrap_err();
+        let image = ExitRules { image: BranchRule::Patience(2), ..ExitRules::default() };
+        assert_eq!(refused(image), InvalidRequest::DecoderOnly("image"));
+        let thresholds = vec![0.9, f32::NAN];
+        let decoder =
+            ExitRules { decoder: BranchRule::Probability(thresholds), ..ExitRules::default() };
+        assert_eq!(refused(decoder), InvalidRequest::Threshold("decoder"));
     }
 }

@@ -31,7 +31,8 @@ pub struct EngineSettings {
     pub batcher: Config,
     /// Bytes of image encodings to keep; 0 keeps none.
     pub image_cache_bytes_max: usize,
-    /// Whether to compute an answer of each task before the first request.
+    /// Whether to compute an answer of each task before the first request, and to measure when
+    /// gathering the survivors of an exit pays.
     pub warm_up: bool,
 }
 
@@ -213,16 +214,13 @@ impl Builder {
 
     fn load(&self) -> Result<BatchOfa, OpenError> {
         let model = self.folder.load(&self.device, self.settings.options)?;
-        let mut model = BatchOfa {
+        let model = BatchOfa {
             model,
             folder: Arc::clone(&self.folder),
             images: ImageCache::new(self.settings.image_cache_bytes_max),
             observer: Arc::clone(&self.observer),
         };
-        if self.settings.warm_up {
-            warm_up::run(&mut model);
-        }
-        Ok(model)
+        Ok(if self.settings.warm_up { warm_up::run(model) } else { model })
     }
 }
 

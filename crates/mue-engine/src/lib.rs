@@ -19,11 +19,12 @@ pub use answer::{
     BranchDepth, Caption, Compute, Entailment, ExitTrace, Label, Reply, Similarities, TokenExit,
 };
 pub use batch::BatchOfa;
-pub use calibration::{BranchRule, Calibration, ExitRules, OperatingPoint};
+pub use calibration::{BranchRule, Calibration, ExitRules, OperatingPoint, TaskCalibration};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use engine::{Engine, EngineSettings, Outcome, Pending, StartError, block_on};
 pub use model_folder::{ModelFolder, OpenError};
 pub use mue_batcher as batcher;
+pub use mue_model::{BranchPolicy, ExitPolicy, LayerSignal, Prediction};
 pub use observer::{Branch, CacheUsage, EngineObserver, LayerStep};
 pub use request::{Image, InvalidRequest, Request};
 pub use settings::{

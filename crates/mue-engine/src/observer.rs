@@ -1,9 +1,15 @@
 //! What the engine does inside a step, for metrics.
 
+use std::time::Duration;
+
 use mue_batcher::Observer;
+use mue_model::GatherCost;
 
 /// Hears what the batcher decides and what the model computes.
 pub trait EngineObserver: Observer {
+    /// The model answered for the first time, and gathering was measured.
+    fn warmed_up(&self, _duration: Duration, _gather: &GatherCost) {}
+
     /// A layer of a branch ran.
     fn layer(&self, _step: &LayerStep) {}
 

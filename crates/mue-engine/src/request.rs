@@ -95,6 +95,11 @@ pub enum InvalidRequest {
     /// A threshold is not a number.
     #[error("the {0} threshold is not a finite number")]
     Threshold(&'static str),
+    /// An encoder branch has no answer to be sure of.
+    #[error(
+        "the {0} branch has no answer to decide by; it exits by similarity or at a fixed layer"
+    )]
+    DecoderOnly(&'static str),
 }
 
 impl ModelFolder {
@@ -115,7 +120,8 @@ impl ModelFolder {
         in_range("max_tokens", search.tokens_max, 1, tokens_max)?;
         let mut search = search.settings();
         search.tokens_min = search.tokens_min.min(search.tokens_max);
-        let policy = exit.policy(self.settings.exits.caption, &self.calibration.caption)?;
+        let policy =
+            exit.policy(self.settings.exits.caption.as_ref(), &self.calibration.caption)?;
         Ok(Request { image, task: Task::Caption { search }, policy })
     }
 
@@ -134,7 +140,8 @@ impl ModelFolder {
         let tokens_max = self.config.max_position_embeddings;
         let prompts = &self.settings.prompts;
         let prompt = prompts.entailment_ids(&self.tokenizer, premise, hypothesis, tokens_max)?;
-        let policy = exit.policy(self.settings.exits.entailment, &self.calibration.entailment)?;
+        let policy =
+            exit.policy(self.settings.exits.entailment.as_ref(), &self.calibration.entailment)?;
         Ok(Request { image, task: Task::Entailment { prompt }, policy })
     }
 

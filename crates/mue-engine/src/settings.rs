@@ -1,10 +1,10 @@
 //! `mue.json`: what a model folder says of its tasks.
 
 use mue_data::Prompts;
-use mue_model::{BranchPolicy, ExitPolicy, SearchSettings, SimilarityRule};
+use mue_model::{ExitPolicy, SearchSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{OperatingPoint, cheapest};
+use crate::calibration::{BranchRule, ExitRules, TaskCalibration, cheapest};
 use crate::request::InvalidRequest;
 
 /// How a model is to be asked, and how it exits unless a request says otherwise.
@@ -24,7 +24,7 @@ pub struct ModelSettings {
     /// How captions are searched for.
     #[serde(default)]
     pub search: CaptionSearch,
-    /// Exit defaults (`auto`); a task without any runs at full depth.
+    /// Exit defaults (`auto`); a task without any has those of `calibration.json`.
     #[serde(default)]
     pub exits: ExitDefaults,
 }
@@ -100,102 +100,96 @@ impl CaptionSearch {
     }
 }
 
-/// Exit defaults by task.
+/// Exit rules by task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExitDefaults {
     /// For captions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub caption: Option<Thresholds>,
+    pub caption: Option<ExitRules>,
     /// For entailment.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub entailment: Option<Thresholds>,
+    pub entailment: Option<ExitRules>,
 }
 
-/// Similarity above which a row leaves each branch; a branch without one runs at full depth.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// MuE's rule in short: the similarity above which a row leaves each branch; a branch without one
+/// runs at full depth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Thresholds {
     /// The image branch; in joint encoding, the whole encoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<f32>,
     /// The text branch.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<f32>,
     /// The decoder.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub decoder: Option<f32>,
 }
 
-impl Thresholds {
-    /// The policy with these thresholds.
-    ///
-    /// # Errors
-    ///
-    /// If one is not finite.
-    pub fn policy(&self) -> Result<ExitPolicy, InvalidRequest> {
-        let named = [("image", self.image), ("text", self.text), ("decoder", self.decoder)];
-        if let Some((branch, _)) =
-            named.into_iter().find(|(_, value)| value.is_some_and(|value| !value.is_finite()))
-        {
-            return Err(InvalidRequest::Threshold(branch));
-        }
-        let branch = |threshold: Option<f32>| match threshold {
-            Some(threshold) => BranchPolicy::Similarity(SimilarityRule::constant(threshold)),
-            None => BranchPolicy::Full,
+impl From<Thresholds> for ExitRules {
+    fn from(thresholds: Thresholds) -> Self {
+        let branch = |threshold: Option<f32>| {
+            threshold.map_or(BranchRule::Full, |value| BranchRule::Similarity(vec![value]))
         };
-        Ok(ExitPolicy {
-            image: branch(self.image),
-            text: branch(self.text),
-            decoder: branch(self.decoder),
-        })
+        Self {
+            image: branch(thresholds.image),
+            text: branch(thresholds.text),
+            decoder: branch(thresholds.decoder),
+        }
     }
 }
 
 /// How a request wants to exit.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub enum ExitChoice {
     /// The model's defaults for the task.
     #[default]
     Auto,
     /// Full depth.
     Off,
+    /// MuE's rule as published, one threshold per branch, as it was calibrated.
+    Mue,
     /// The cheapest exits that are calibrated to keep at least this retention, 0 to 1.
     Quality(f64),
     /// These thresholds.
     Thresholds(Thresholds),
+    /// These rules.
+    Rules(ExitRules),
 }
 
 impl ExitChoice {
-    /// The policy for a task with these defaults and operating points.
+    /// The policy for a task with these defaults and this calibration.
     ///
     /// # Errors
     ///
-    /// If a threshold is not finite, or a quality is asked of a model that is not calibrated.
+    /// If rules are impossible, or what was calibrated is asked of a model that is not.
     pub(crate) fn policy(
         self,
-        defaults: Option<Thresholds>,
-        points: &[OperatingPoint],
+        defaults: Option<&ExitRules>,
+        calibration: &TaskCalibration,
     ) -> Result<ExitPolicy, InvalidRequest> {
-        match (self, defaults) {
-            (Self::Thresholds(thresholds), _) | (Self::Auto, Some(thresholds)) => {
-                thresholds.policy()
+        let rules = match self {
+            Self::Off => None,
+            Self::Auto => defaults.or(calibration.auto.as_ref()).cloned(),
+            Self::Mue => Some(calibration.mue.clone().ok_or(InvalidRequest::NotCalibrated)?),
+            Self::Quality(quality) if !(0.0..=1.0).contains(&quality) => {
+                return Err(InvalidRequest::Quality);
             }
-            (Self::Quality(quality), _) if !(0.0..=1.0).contains(&quality) => {
-                Err(InvalidRequest::Quality)
+            Self::Quality(_) if calibration.points.is_empty() => {
+                return Err(InvalidRequest::NotCalibrated);
             }
-            (Self::Quality(_), _) if points.is_empty() => Err(InvalidRequest::NotCalibrated),
-            (Self::Quality(quality), _) => {
-                let point = cheapest(points, quality);
-                Ok(point.map_or_else(ExitPolicy::full, |point| point.exits.policy()))
+            Self::Quality(quality) => {
+                cheapest(&calibration.points, quality).map(|point| point.exits.clone())
             }
-            (Self::Off, _) | (Self::Auto, None) => Ok(ExitPolicy::full()),
-        }
+            Self::Thresholds(thresholds) => Some(thresholds.into()),
+            Self::Rules(rules) => Some(rules),
+        };
+        rules.map_or_else(|| Ok(ExitPolicy::full()), |rules| rules.policy())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use mue_model::BranchPolicy;
+
     use super::*;
 
     #[test]
@@ -215,24 +209,49 @@ mod tests {
         assert_eq!(serde_json::from_str::<ModelSettings>(&json).unwrap(), settings);
     }
 
+    fn chosen(
+        choice: ExitChoice,
+        defaults: Option<&ExitRules>,
+    ) -> Result<ExitPolicy, InvalidRequest> {
+        choice.policy(defaults, &TaskCalibration::default())
+    }
+
     #[test]
     fn without_defaults_auto_is_full_depth() {
-        assert_eq!(ExitChoice::Auto.policy(None, &[]), Ok(ExitPolicy::full()));
-        let defaults = Thresholds { image: Some(0.9), ..Default::default() };
-        let policy = ExitChoice::Auto.policy(Some(defaults), &[]).unwrap();
+        assert_eq!(chosen(ExitChoice::Auto, None), Ok(ExitPolicy::full()));
+        let thresholds = Thresholds { image: Some(0.9), ..Default::default() };
+        let defaults = ExitRules::from(thresholds);
+        let policy = chosen(ExitChoice::Auto, Some(&defaults)).unwrap();
         assert!(policy.image.needs_similarity() && !policy.decoder.needs_similarity());
-        assert_eq!(ExitChoice::Off.policy(Some(defaults), &[]), Ok(ExitPolicy::full()));
+        assert_eq!(chosen(ExitChoice::Thresholds(thresholds), None), Ok(policy.clone()));
+        assert_eq!(chosen(ExitChoice::Rules(defaults.clone()), None), Ok(policy));
+        assert_eq!(chosen(ExitChoice::Off, Some(&defaults)), Ok(ExitPolicy::full()));
+    }
+
+    #[test]
+    fn auto_is_what_was_calibrated_unless_the_settings_say_otherwise() {
+        let fixed = |layers| ExitRules { image: BranchRule::Fixed(layers), ..Default::default() };
+        let calibration =
+            TaskCalibration { auto: Some(fixed(2)), mue: Some(fixed(3)), points: Vec::new() };
+        let depth = |choice: ExitChoice, defaults: Option<&ExitRules>| {
+            choice.policy(defaults, &calibration).unwrap().image
+        };
+        let layers = |layers| BranchPolicy::Fixed { layers };
+        assert_eq!(depth(ExitChoice::Auto, None), layers(2));
+        assert_eq!(depth(ExitChoice::Auto, Some(&fixed(1))), layers(1));
+        assert_eq!(depth(ExitChoice::Mue, Some(&fixed(1))), layers(3));
     }
 
     #[test]
     fn what_cannot_be_meant_is_refused() {
         let not_a_number = Thresholds { text: Some(f32::NAN), ..Default::default() };
-        let refused = |choice: ExitChoice| choice.policy(None, &[]).unwrap_err();
+        let refused = |choice: ExitChoice| chosen(choice, None).unwrap_err();
         assert_eq!(
             refused(ExitChoice::Thresholds(not_a_number)),
             InvalidRequest::Threshold("text")
         );
         assert_eq!(refused(ExitChoice::Quality(1.5)), InvalidRequest::Quality);
         assert_eq!(refused(ExitChoice::Quality(0.9)), InvalidRequest::NotCalibrated);
+        assert_eq!(refused(ExitChoice::Mue), InvalidRequest::NotCalibrated);
     }
 }

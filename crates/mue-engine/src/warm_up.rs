@@ -1,15 +1,28 @@
 //! One answer of each task before the first request: position tables, the constant prompt and,
-//! on a GPU, the kernels are then there.
+//! on a GPU, the kernels are then there. Then it is measured when gathering pays on this device.
+
+use std::time::Instant;
 
 use mue_batcher::{BatchModel, RequestId};
 use mue_data::PixelTensor;
-use mue_model::ExitPolicy;
+use mue_model::{ExitPolicy, RunOptions};
 
 use crate::batch::BatchOfa;
 use crate::request::{Image, Request, Task};
 
-/// Answers a grey picture.
-pub(crate) fn run(model: &mut BatchOfa) {
+/// Warms a model up.
+pub(crate) fn run(mut model: BatchOfa) -> BatchOfa {
+    let start = Instant::now();
+    answer_grey_picture(&mut model);
+    model.images.clear();
+    let gather = model.model.measure_gather(model.folder.settings.image_size);
+    let options = RunOptions { gather, ..model.model.options() };
+    model.model = model.model.with_options(options);
+    model.observer.warmed_up(start.elapsed(), &gather);
+    model
+}
+
+fn answer_grey_picture(model: &mut BatchOfa) {
     let side = model.folder.settings.image_size;
     let values = vec![0.0; 3 * side * side];
     let image = Image::new(PixelTensor { values, height: side, width: side });
@@ -17,22 +30,21 @@ pub(crate) fn run(model: &mut BatchOfa) {
     let prompt = model.folder.caption_prompt.clone();
     let tasks = [Task::Caption { search }, Task::Entailment { prompt }];
     let policy = ExitPolicy::full();
+    let mut left = tasks.len();
     let requests = tasks.into_iter().enumerate().map(|(place, task)| {
         let request = Request { image: image.clone(), task, policy: policy.clone() };
         (RequestId::from(place as u64), request)
     });
     let (mut cohort, _) = model.begin_encode(requests.collect());
     let mut set = model.begin_decode();
-    let mut left = 2;
+    let mut answers = left;
     while left > 0 {
         let report = model.encode(&mut cohort);
         left -= report.ready.len() + report.failed.len();
         model.join(&mut set, report.ready);
     }
-    let mut left = 2;
-    while left > 0 {
+    while answers > 0 {
         let report = model.decode(&mut set);
-        left -= report.finished.len() + report.failed.len();
+        answers -= report.finished.len() + report.failed.len();
     }
-    model.images.clear();
 }

@@ -71,17 +71,49 @@ impl Bootstrap {
     /// If there are no pairs, the baselines of a draw add up to 0, or the configuration makes no
     /// interval.
     pub fn ratio(&self, pairs: &[Pair]) -> Result<Interval, BootstrapError> {
+        self.interval(pairs.len(), |places| ratio(pairs, places))
+    }
+
+    /// Where the ratio of `count` fresh samples will lie: as [`Bootstrap::ratio`], but for what
+    /// will be measured on other samples instead of for the truth.
+    ///
+    /// The measured ratio and that of the fresh samples err independently, so their difference
+    /// varies as the ratio of `1 / (1 / pairs + 1 / count)` samples does, and so many are drawn.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::ratio`].
+    pub fn fresh_ratio(&self, pairs: &[Pair], count: usize) -> Result<Interval, BootstrapError> {
+        let drawn = pairs.len() * count / (pairs.len() + count).max(1);
+        self.interval_of((pairs.len(), drawn.max(1)), |places| ratio(pairs, places))
+    }
+
+    /// The interval of the median of values divided by the median of baselines: for clocks, whose
+    /// means one pause of the machine can move.
+    ///
+    /// # Errors
+    /// As [`Bootstrap::ratio`].
+    pub fn median_ratio(&self, pairs: &[Pair]) -> Result<Interval, BootstrapError> {
         self.interval(pairs.len(), |places| {
-            let sum =
-                |side: fn(&Pair) -> f64| places.iter().map(|place| side(&pairs[*place])).sum();
-            let (value, baseline): (f64, f64) = (sum(|pair| pair.value), sum(|pair| pair.baseline));
-            (baseline != 0.0).then(|| value / baseline)
+            let median_of = |side: fn(&Pair) -> f64| {
+                median(&mut places.iter().map(|place| side(&pairs[*place])).collect::<Vec<_>>())
+            };
+            let baseline = median_of(|pair| pair.baseline);
+            (baseline != 0.0).then(|| median_of(|pair| pair.value) / baseline)
         })
     }
 
     fn interval(
         &self,
         count: usize,
+        statistic: impl Fn(&[usize]) -> Option<f64>,
+    ) -> Result<Interval, BootstrapError> {
+        self.interval_of((count, count), statistic)
+    }
+
+    /// Of some samples, by draws of fewer or more of them.
+    fn interval_of(
+        &self,
+        (count, size): (usize, usize),
         statistic: impl Fn(&[usize]) -> Option<f64>,
     ) -> Result<Interval, BootstrapError> {
         if count == 0 {
@@ -93,6 +125,7 @@ impl Bootstrap {
         let mut places: Vec<usize> = (0..count).collect();
         let estimate = statistic(&places).ok_or(BootstrapError::NoBaseline)?;
         let mut random = Random::new(self.seed);
+        places.resize(size, 0);
         let mut drawn = Vec::with_capacity(self.draws);
         for _ in 0..self.draws {
             places.fill_with(|| random.place(count));
@@ -102,6 +135,19 @@ impl Bootstrap {
         let tail = (1.0 - self.confidence) / 2.0;
         Ok(Interval { estimate, low: quantile(&drawn, tail), high: quantile(&drawn, 1.0 - tail) })
     }
+}
+
+/// The sum of the values at some places by that of the baselines, if that is not 0.
+fn ratio(pairs: &[Pair], places: &[usize]) -> Option<f64> {
+    let sum = |side: fn(&Pair) -> f64| places.iter().map(|place| side(&pairs[*place])).sum();
+    let (value, baseline): (f64, f64) = (sum(|pair| pair.value), sum(|pair| pair.baseline));
+    (baseline != 0.0).then(|| value / baseline)
+}
+
+/// The middle of some values; 0 of nothing.
+pub(crate) fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    if values.is_empty() { 0.0 } else { quantile(values, 0.5) }
 }
 
 /// The value below which a share of sorted values lies, interpolated between neighbours.
@@ -170,6 +216,28 @@ mod tests {
         for end in [interval.low, interval.estimate, interval.high] {
             assert!((end - 0.98).abs() < 1e-12);
         }
+    }
+
+    /// Of as many fresh samples, the ratio varies by the root of two more than the truth.
+    #[test]
+    fn fresh_samples_vary_too() {
+        let mut random = Random::new(5);
+        let pairs: Vec<_> =
+            (0..1_000).map(|_| Pair { value: uniform(&mut random), baseline: 1.0 }).collect();
+        let width = |interval: Interval| interval.high - interval.low;
+        let truth = width(BOOTSTRAP.ratio(&pairs).unwrap());
+        let fresh = width(BOOTSTRAP.fresh_ratio(&pairs, 1_000).unwrap());
+        assert!((fresh / truth / 2.0_f64.sqrt() - 1.0).abs() < 0.1, "{fresh} and {truth}");
+    }
+
+    #[test]
+    fn a_pause_does_not_move_a_median() {
+        let mut pairs: Vec<_> =
+            (0..101).map(|i| Pair { value: 5.0, baseline: 10.0 + f64::from(i % 2) }).collect();
+        pairs[7].value = 9_000.0;
+        let interval = BOOTSTRAP.median_ratio(&pairs).unwrap();
+        assert_eq!(interval.estimate, 0.5);
+        assert!(interval.low > 0.45 && interval.high < 0.51, "{interval:?}");
     }
 
     #[test]

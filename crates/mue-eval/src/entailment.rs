@@ -1,24 +1,8 @@
 //! Entailment: accuracy, and which label is taken for which.
 
-use serde::{Deserialize, Serialize};
+use mue_engine::Label;
+use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Whether the picture supports a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Label {
-    /// It does: "yes".
-    Entailment,
-    /// It does not tell: "maybe".
-    Neutral,
-    /// It contradicts it: "no".
-    Contradiction,
-}
-
-impl Label {
-    /// Every label, in the order of the confusion matrix.
-    pub const ALL: [Self; 3] = [Self::Entailment, Self::Neutral, Self::Contradiction];
-}
 
 /// A hypothesis to score.
 #[derive(Clone, Copy, Debug)]

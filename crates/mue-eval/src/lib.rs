@@ -4,28 +4,49 @@
 //! entailment by accuracy and confusion ([`score_entailment`]). [`Bootstrap`] says how far a mean
 //! or a retention can be trusted; [`Failures`] and [`MeanLoss`] bound a risk for calibration.
 //! [`write_results`] hands captions to the official tools for the scores that are not computed here.
+//!
+//! [`evaluate`] asks an engine for answers at full depth and with exits, and reports what the exits
+//! keep and save. [`calibrate`] searches for exits that keep a promised quality.
 
+mod answers;
 mod bleu;
 mod bootstrap;
+mod calibrate;
 mod caption;
 mod cider;
+mod data;
 mod entailment;
+mod error;
+mod evaluation;
+/// The engine's tests' random model.
+#[cfg(test)]
+#[allow(clippy::unwrap_used, dead_code)]
+#[path = "../../mue-engine/tests/engine/folder.rs"]
+mod folder;
+mod latency;
 mod ngrams;
+mod quality;
 mod random;
+mod report;
 mod results;
 mod risk;
 mod rouge;
 mod tokenizer;
 
+pub use answers::{Answers, answer};
 pub use bootstrap::{Bootstrap, BootstrapError, Interval, Pair};
+pub use calibrate::{CalibrationPlan, calibrate};
 pub use caption::{
     CaptionCorpus, CaptionSample, CaptionScores, SampleScores, ScoreError, score_captions,
 };
 pub use cider::{CiderCorpus, CiderScore};
-pub use entailment::{
-    EntailmentSample, EntailmentScores, Label, LabelScores, Tally, score_entailment,
-};
+pub use data::{EvalData, EvalSample};
+pub use entailment::{EntailmentSample, EntailmentScores, LabelScores, Tally, score_entailment};
+pub use error::EvalError;
+pub use evaluation::{Evaluation, Plan, evaluate};
+pub use quality::{Quality, Scored, score};
 pub use random::Random;
+pub use report::{Intervals, Side, TaskReport, markdown};
 pub use results::{write_references, write_results};
 pub use risk::{Failures, MeanLoss};
 pub use tokenizer::tokenize;

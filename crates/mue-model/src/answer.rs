@@ -6,6 +6,7 @@ use crate::decode::StepExit;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::macs::Computed;
 use crate::model::{Execution, Ofa};
+use crate::prediction::LayerAnswer;
 use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids, write_rows};
 use crate::search::NonFiniteLogits;
 use crate::similarity::Products;
@@ -46,6 +47,10 @@ pub struct AnswerRun {
     active: Vec<usize>,
     exits: Vec<StepExit>,
     costs: Vec<DecoderCost>,
+    /// The head's rows of the answers, `[answers, d_model]`.
+    table: Tensor<2>,
+    /// By request: the answer of the newest layer that was asked.
+    answers: Vec<Option<LayerAnswer>>,
     layer: usize,
     computed: Computed,
 }
@@ -73,12 +78,12 @@ impl AnswerRun {
 }
 
 impl Ofa {
-    /// Starts one pass over the prefixes of a cohort.
+    /// Starts one pass over the prefixes of a cohort, to choose among the tokens `answers`.
     ///
     /// # Panics
     ///
     /// If a prefix is empty or longer than the model has positions for.
-    pub fn begin_answers(&self, requests: Vec<AnswerRequest>) -> AnswerRun {
+    pub fn begin_answers(&self, requests: Vec<AnswerRequest>, answers: &[u32]) -> AnswerRun {
         let longest = requests.iter().map(|request| request.prefix.len()).max().unwrap_or(0);
         let positions = self.decoder().positions().tokens_max();
         assert!(longest <= positions, "a prefix has at most {positions} tokens");
@@ -93,10 +98,13 @@ impl Ofa {
             })
             .collect();
         let embedded = self.encoder().embed(token_ids(&padded, self.device()));
+        let ids: Vec<usize> = answers.iter().map(|id| *id as usize).collect();
         AnswerRun {
+            table: self.encoder().token_table().clone().select(0, index(&ids, self.device())),
+            answers: vec![None; requests.len()],
             hidden: self.decoder().embed(embedded),
             active: (0..requests.len()).collect(),
-            exits: vec![StepExit { layer: 0, similarities: Vec::new() }; requests.len()],
+            exits: vec![StepExit::none(); requests.len()],
             costs: vec![DecoderCost::new(self.decoder().layers.len()); requests.len()],
             requests,
             layer: 0,
@@ -112,9 +120,9 @@ impl Ofa {
     pub fn answer_layer(&self, run: &mut AnswerRun) -> usize {
         assert!(!run.is_finished(), "every row of the run has left");
         let layer = run.layer;
-        let computed = match self.execution() {
-            Execution::Compacted => run.active.clone(),
-            Execution::Masked => (0..run.requests.len()).collect(),
+        let computed: Vec<usize> = match self.gathers_prefixes(run) {
+            true => run.active.clone(),
+            false => (0..run.requests.len()).collect(),
         };
         let rows = RowIndex::new(computed.clone(), run.requests.len(), self.device());
         for request in &computed {
@@ -131,43 +139,85 @@ impl Ofa {
             .any(|request| run.requests[*request].policy.needs_similarity())
             .then(|| Products::of(before, after.clone()));
         self.note_exits(run, &computed, products);
-        run.hidden = match self.execution() {
-            Execution::Compacted => write_rows(run.hidden.clone(), after, &rows),
-            Execution::Masked => {
-                let active = RowIndex::new(run.active.clone(), computed.len(), self.device());
-                write_rows(run.hidden.clone(), after.select_rows(&active), &active)
-            }
-        };
+        let active = RowIndex::new(run.active.clone(), run.requests.len(), self.device());
+        // Without a gather, rows are numbered as in the cohort.
+        let after =
+            if computed.len() == run.active.len() { after } else { after.select_rows(&active) };
+        run.hidden = write_rows(run.hidden.clone(), after, &active);
         run.layer += 1;
-        let layers = self.decoder().layers.len();
-        let AnswerRun { active, requests, exits, layer, .. } = run;
-        active.retain(|request| {
-            let similarity = exits[*request].similarities.last().copied();
-            let signal = LayerSignal { layer: *layer, layers, step: 0, similarity };
-            !requests[*request].policy.exits(signal)
-        });
+        self.ask_prefixes(run);
+        self.leave_prefixes(run);
         computed.len()
     }
 
-    /// The answers of a finished run: the head's rows of `answers` only, at each exit state.
-    pub fn finish_answers(
-        &self,
-        run: AnswerRun,
-        answers: &[u32],
-    ) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
-        let last: Vec<usize> =
-            run.requests.iter().map(|request| request.prefix.len() - 1).collect();
-        let newest = last_tokens(run.hidden, &last);
-        let ids: Vec<usize> = answers.iter().map(|id| *id as usize).collect();
-        let table = self.encoder().token_table();
-        let table = table.clone().select(0, index(&ids, &table.device()));
-        let logits = to_host(self.decoder().logits(newest, table));
-        let scored = logits.chunks_exact(answers.len()).zip(run.exits).zip(run.costs);
-        scored
-            .map(|((logits, exit), mut cost)| {
-                cost.head_of(self.macs(), answers.len());
-                let log_probs = log_softmax(logits)?;
-                Ok(ScoredAnswer { logits: logits.to_vec(), log_probs, exit, cost })
+    fn leave_prefixes(&self, run: &mut AnswerRun) {
+        let layers = self.decoder().layers.len();
+        let AnswerRun { active, requests, exits, answers, layer, .. } = run;
+        let layer = *layer;
+        active.retain(|request| {
+            let similarity = exits[*request].similarities.last().copied();
+            let prediction = answers[*request].as_ref().map(|answer| answer.prediction);
+            let prediction = prediction.filter(|prediction| prediction.layer == layer);
+            let signal = LayerSignal { layer, layers, step: 0, similarity, prediction };
+            !requests[*request].policy.exits(signal)
+        });
+    }
+
+    /// Reads the answers of the active rows whose policy asks the layer just run; after the last
+    /// one nothing hangs on them.
+    fn ask_prefixes(&self, run: &mut AnswerRun) {
+        let is_last = run.layer == self.decoder().layers.len();
+        let asks = |row: &usize| run.requests[*row].policy.needs_prediction(run.layer);
+        let asking: Vec<usize> =
+            run.active.iter().copied().filter(|row| !is_last && asks(row)).collect();
+        self.answer_rows(run, &asking);
+        let head = self.answer_macs(run);
+        for row in asking {
+            run.costs[row].asked(head);
+        }
+    }
+
+    /// Reads the answers of some rows: the head's rows of the answers only.
+    fn answer_rows(&self, run: &mut AnswerRun, rows: &[usize]) {
+        if rows.is_empty() {
+            return;
+        }
+        run.computed.macs += rows.len() as u64 * self.answer_macs(run);
+        let last: Vec<usize> = rows.iter().map(|row| run.requests[*row].prefix.len() - 1).collect();
+        let newest = last_tokens(run.hidden.clone(), rows, &last);
+        let logits = to_host(self.decoder().logits(newest, run.table.clone()));
+        let width = run.table.dims()[0];
+        for (row, logits) in rows.iter().zip(logits.chunks_exact(width)) {
+            let exit = &mut run.exits[*row];
+            let before = run.answers[*row].as_ref();
+            let answer = LayerAnswer::new(exit.layer, logits.to_vec(), width, before);
+            if run.requests[*row].policy.needs_prediction(exit.layer) {
+                exit.predictions.push(answer.prediction);
+            }
+            run.answers[*row] = Some(answer);
+        }
+    }
+
+    fn answer_macs(&self, run: &AnswerRun) -> u64 {
+        self.macs().head_of(run.table.dims()[0])
+    }
+
+    /// The answers of a finished run, each at its exit state.
+    pub fn finish_answers(&self, mut run: AnswerRun) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
+        let was_asked = |run: &AnswerRun, row: usize| {
+            let answer = run.answers[row].as_ref();
+            answer.is_some_and(|answer| answer.prediction.layer == run.exits[row].layer)
+        };
+        let asked: Vec<bool> = (0..run.requests.len()).map(|row| was_asked(&run, row)).collect();
+        let open: Vec<usize> = (0..asked.len()).filter(|row| !asked[*row]).collect();
+        self.answer_rows(&mut run, &open);
+        let head = self.answer_macs(&run);
+        let answers = run.answers.into_iter().flatten().zip(run.exits).zip(run.costs).zip(asked);
+        answers
+            .map(|(((answer, exit), mut cost), was_asked)| {
+                cost.answered(head, was_asked);
+                let log_probs = log_softmax(&answer.logits)?;
+                Ok(ScoredAnswer { logits: answer.logits, log_probs, exit, cost })
             })
             .collect()
     }
@@ -178,11 +228,28 @@ impl Ofa {
         requests: Vec<AnswerRequest>,
         answers: &[u32],
     ) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
-        let mut run = self.begin_answers(requests);
+        let mut run = self.begin_answers(requests, answers);
         while !run.is_finished() {
             self.answer_layer(&mut run);
         }
-        self.finish_answers(run, answers)
+        self.finish_answers(run)
+    }
+
+    /// Whether a layer runs on the active rows alone.
+    fn gathers_prefixes(&self, run: &AnswerRun) -> bool {
+        let options = self.options();
+        let [_, tokens, width] = run.hidden.dims();
+        let left = (0..run.requests.len()).filter(|request| !run.active.contains(request));
+        let saved = left
+            .map(|request| {
+                let AnswerRequest { source, prefix, .. } = &run.requests[request];
+                let token = self.macs().decoder_layer(prefix.len(), source.tokens());
+                prefix.len() as u64 * token + source.pending_macs(self.macs(), run.layer)
+            })
+            .sum();
+        let elements = run.active.len() * tokens * width;
+        options.execution == Execution::Compacted
+            && (saved == 0 || options.gather.pays(elements, saved))
     }
 
     fn forward_prefixes(
@@ -246,13 +313,12 @@ impl Ofa {
     }
 }
 
-/// The given token of each row, `[rows, tokens, d_model]` to `[rows, d_model]`.
-fn last_tokens(hidden: Tensor<3>, last: &[usize]) -> Tensor<2> {
-    let [rows, tokens, width] = hidden.dims();
-    let flat: Vec<usize> =
-        last.iter().enumerate().map(|(row, token)| row * tokens + token).collect();
+/// The last token of some rows, `[all rows, tokens, d_model]` to `[rows, d_model]`.
+fn last_tokens(hidden: Tensor<3>, rows: &[usize], last: &[usize]) -> Tensor<2> {
+    let [all, tokens, width] = hidden.dims();
+    let flat: Vec<usize> = rows.iter().zip(last).map(|(row, token)| row * tokens + token).collect();
     let flat: Tensor<1, Int> = index(&flat, &hidden.device());
-    hidden.reshape([rows * tokens, width]).select(0, flat)
+    hidden.reshape([all * tokens, width]).select(0, flat)
 }
 
 fn log_softmax(logits: &[f32]) -> Result<Vec<f32>, NonFiniteLogits> {

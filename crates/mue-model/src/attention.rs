@@ -7,6 +7,7 @@ use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 
+use crate::differentiable::project;
 use crate::weights::Loader;
 
 /// Width and division of an attention.
@@ -85,7 +86,16 @@ impl Attention {
     ///
     /// `[batch, target, d_model]` to `[batch, heads, target, head_dim]`
     pub fn queries(&self, hidden: Tensor<3>) -> Tensor<4> {
-        split_heads(self.query.forward(hidden), self.heads)
+        self.queries_at(hidden, |projected| projected)
+    }
+
+    /// Queries of tokens that `place` puts into rows once they are projected.
+    pub(crate) fn queries_at(
+        &self,
+        hidden: Tensor<3>,
+        place: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<4> {
+        split_heads(place(project(&self.query, hidden)), self.heads)
     }
 
     /// Keys and values of a sequence.
@@ -94,9 +104,23 @@ impl Attention {
     ///
     /// `[batch, source, d_model]` to twice `[batch, heads, source, head_dim]`
     pub fn keys_values(&self, hidden: Tensor<3>) -> KeysValues {
+        self.keys_values_at(hidden, |projected| projected)
+    }
+
+    /// Keys and values of tokens that `place` puts into rows once they are projected.
+    pub(crate) fn keys_values_at(
+        &self,
+        hidden: Tensor<3>,
+        place: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> KeysValues {
+        self.keys_values_by(|projection| place(project(projection, hidden.clone())))
+    }
+
+    /// Keys and values as `rows` makes them with either projection, `[batch, source, d_model]`.
+    pub(crate) fn keys_values_by(&self, rows: impl Fn(&Linear) -> Tensor<3>) -> KeysValues {
         KeysValues {
-            keys: split_heads(self.key.forward(hidden.clone()), self.heads),
-            values: split_heads(self.value.forward(hidden), self.heads),
+            keys: split_heads(rows(&self.key), self.heads),
+            values: split_heads(rows(&self.value), self.heads),
         }
     }
 
@@ -136,12 +160,21 @@ impl Attention {
     ///
     /// `[batch, heads, target, head_dim]` to `[batch, target, d_model]`
     pub fn project(&self, attended: Tensor<4>) -> Tensor<3> {
+        self.project_from(attended, |joined| joined)
+    }
+
+    /// The same of the tokens that `take` takes out of the rows before they are projected.
+    pub(crate) fn project_from(
+        &self,
+        attended: Tensor<4>,
+        take: impl Fn(Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
         let scale = self.head_scale.val().reshape([1, self.heads, 1, 1]);
         let [batch, heads, target, head_dim] = attended.dims();
         let joined = (attended * scale)
             .swap_dims(1, 2) // [batch, target, heads, head_dim]
             .reshape([batch, target, heads * head_dim]);
-        self.out.forward(joined)
+        project(&self.out, take(joined))
     }
 }
 

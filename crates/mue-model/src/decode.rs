@@ -6,6 +6,7 @@ use crate::attention::KeysValues;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::macs::Computed;
 use crate::model::{DecoderState, Execution, Ofa};
+use crate::prediction::{LayerAnswer, Prediction};
 use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids, write_rows};
 use crate::search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings};
 use crate::similarity::Products;
@@ -51,6 +52,15 @@ pub struct StepExit {
     pub layer: usize,
     /// Similarity after each layer run, over all beams together; empty if not asked for.
     pub similarities: Vec<f32>,
+    /// What would have been answered from each layer that the policy asked.
+    pub predictions: Vec<Prediction>,
+}
+
+impl StepExit {
+    /// Of a step that has not begun.
+    pub(crate) fn none() -> Self {
+        Self { layer: 0, similarities: Vec::new(), predictions: Vec::new() }
+    }
 }
 
 /// What one step did to one request.
@@ -214,6 +224,23 @@ struct Step {
     /// By row: tokens processed before this step.
     ages: Vec<usize>,
     exits: Vec<StepExit>,
+    /// By request: the answer of the newest layer that was asked.
+    answers: Vec<Option<LayerAnswer>>,
+}
+
+impl Step {
+    /// Whether the logits of a request's exit layer are there.
+    fn is_answered(&self, request: usize) -> bool {
+        let exit = self.exits[request].layer;
+        self.answers[request].as_ref().is_some_and(|answer| answer.prediction.layer == exit)
+    }
+
+    fn note_answer(&mut self, request: usize, layer: usize, (logits, width): (&[f32], usize)) {
+        let before = self.answers[request].as_ref();
+        let answer = LayerAnswer::new(layer, logits.to_vec(), width, before);
+        self.exits[request].predictions.push(answer.prediction);
+        self.answers[request] = Some(answer);
+    }
 }
 
 impl Ofa {
@@ -273,9 +300,7 @@ impl Ofa {
                 None => newest.clone(),
             });
         }
-        let logits = self.decoder().logits(newest.squeeze_dim(1), self.encoder().token_table());
-        report.logits = to_host(logits);
-        run.computed.macs += run.rows() as u64 * self.macs().head();
+        report.logits = self.exit_logits(run, &mut step, &newest);
         report.requests = self.advance(run, step, &report.logits);
         report
     }
@@ -312,15 +337,16 @@ impl Ofa {
             active: (0..run.requests.len()).collect(),
             first_rows: run.first_rows(),
             ages,
-            exits: vec![StepExit { layer: 0, similarities: Vec::new() }; run.requests.len()],
+            exits: vec![StepExit::none(); run.requests.len()],
+            answers: vec![None; run.requests.len()],
         }
     }
 
     /// Runs one layer for the active requests; returns the rows that it computed.
     fn run_layer(&self, run: &mut DecoderRun, step: &mut Step, layer: usize) -> usize {
-        let computed = match self.execution() {
-            Execution::Compacted => step.active.clone(),
-            Execution::Masked => (0..run.requests.len()).collect(),
+        let computed = match self.gathers(run, step, layer) {
+            true => step.active.clone(),
+            false => (0..run.requests.len()).collect(),
         };
         let rows = self.rows_of(run, step, &computed);
         let cached = self.cached(run, step, layer, &rows);
@@ -345,9 +371,32 @@ impl Ofa {
         run.computed.layer(layer, rows.rows().len(), macs);
         self.note_step_similarities(run, step, &computed, (before, after.clone()));
         let row_count = rows.rows().len();
-        self.write_active(run, step, after, &rows);
+        let active = self.rows_of(run, step, &step.active);
+        // Without a gather, rows are numbered as in the set.
+        let after =
+            if computed.len() == step.active.len() { after } else { after.select_rows(&active) };
+        step.hidden = write_rows(step.hidden.clone(), after, &active);
+        self.ask(run, step, layer);
         self.leave_step(run, step, layer);
         row_count
+    }
+
+    /// Whether a layer runs on the active rows alone: their states and caches are gathered then.
+    fn gathers(&self, run: &DecoderRun, step: &Step, layer: usize) -> bool {
+        let options = self.options();
+        let mut saved = 0;
+        let mut active_rows = 0;
+        for (place, Request { source, search, .. }) in run.requests.iter().enumerate() {
+            if step.active.contains(&place) {
+                active_rows += search.rows();
+                continue;
+            }
+            let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
+            saved += search.rows() as u64 * token + source.pending_macs(self.macs(), layer);
+        }
+        let elements = active_rows * self.config().d_model * (1 + 2 * run.columns());
+        options.execution == Execution::Compacted
+            && (saved == 0 || options.gather.pays(elements, saved))
     }
 
     /// The rows of some requests.
@@ -458,15 +507,75 @@ impl Ofa {
         }
     }
 
-    /// Takes over the layer's output for the rows that are active.
-    fn write_active(&self, run: &DecoderRun, step: &mut Step, after: Tensor<3>, rows: &RowIndex) {
-        let active = self.rows_of(run, step, &step.active);
-        let after = match self.execution() {
-            Execution::Compacted => after,
-            Execution::Masked => after.select_rows(&active),
+    /// Reads the answers of the active requests whose policy asks this layer; after the last one
+    /// nothing hangs on them.
+    fn ask(&self, run: &mut DecoderRun, step: &mut Step, layer: usize) {
+        let is_last = layer + 1 == self.decoder().layers.len();
+        let asking: Vec<usize> = step
+            .active
+            .iter()
+            .copied()
+            .filter(|place| !is_last && run.requests[*place].policy.needs_prediction(layer + 1))
+            .collect();
+        if asking.is_empty() {
+            return;
+        }
+        let vocabulary = self.config().vocab_size;
+        let newest = self.newest(step);
+        let logits = self.head(run, step, &newest, &asking);
+        let mut rest = logits.as_slice();
+        for place in asking {
+            let Request { search, cost, .. } = &mut run.requests[place];
+            cost.asked(search.rows() as u64 * self.macs().head());
+            let (own, others) = rest.split_at(search.rows() * vocabulary);
+            rest = others;
+            step.note_answer(place, layer + 1, (own, vocabulary));
+        }
+    }
+
+    /// Logits of every row at its exit state, `[rows, vocabulary]`; those of requests that asked
+    /// the layer at which they left are there already.
+    fn exit_logits(&self, run: &mut DecoderRun, step: &mut Step, newest: &Tensor<3>) -> Vec<f32> {
+        let open: Vec<usize> =
+            (0..run.requests.len()).filter(|place| !step.is_answered(*place)).collect();
+        let computed = match open.is_empty() {
+            true => Vec::new(),
+            false => self.head(run, step, newest, &open),
         };
-        debug_assert!(rows.rows().len() >= active.rows().len());
-        step.hidden = write_rows(step.hidden.clone(), after, &active);
+        let mut rest = computed.as_slice();
+        let vocabulary = self.config().vocab_size;
+        let mut logits = Vec::with_capacity(step.ages.len() * vocabulary);
+        for place in 0..run.requests.len() {
+            let Request { search, policy, cost, .. } = &mut run.requests[place];
+            let was_asked = step.is_answered(place);
+            cost.answered(search.rows() as u64 * self.macs().head(), was_asked);
+            if let Some(answer) = step.answers[place].as_ref().filter(|_| was_asked) {
+                logits.extend_from_slice(&answer.logits);
+                continue;
+            }
+            let (own, others) = rest.split_at(search.rows() * vocabulary);
+            rest = others;
+            logits.extend_from_slice(own);
+            let layer = step.exits[place].layer;
+            if policy.needs_prediction(layer) {
+                step.note_answer(place, layer, (own, vocabulary));
+            }
+        }
+        logits
+    }
+
+    /// The LM head on the newest tokens of some requests, `[rows, vocabulary]` row-major.
+    fn head(
+        &self,
+        run: &mut DecoderRun,
+        step: &Step,
+        newest: &Tensor<3>,
+        requests: &[usize],
+    ) -> Vec<f32> {
+        let rows = self.rows_of(run, step, requests);
+        run.computed.macs += rows.rows().len() as u64 * self.macs().head();
+        let states = newest.clone().select_rows(&rows).squeeze_dim(1); // [rows, d_model]
+        to_host(self.decoder().logits(states, self.encoder().token_table()))
     }
 
     fn leave_step(&self, run: &DecoderRun, step: &mut Step, layer: usize) {
@@ -477,7 +586,15 @@ impl Ofa {
             exit.layer = layer + 1;
             let Request { search, policy, .. } = &run.requests[*request];
             let similarity = exit.similarities.last().copied();
-            let signal = LayerSignal { layer: layer + 1, layers, step: search.step(), similarity };
+            let prediction =
+                exit.predictions.last().copied().filter(|answer| answer.layer == layer + 1);
+            let signal = LayerSignal {
+                layer: layer + 1,
+                layers,
+                step: search.step(),
+                similarity,
+                prediction,
+            };
             !policy.exits(signal)
         });
     }
@@ -494,7 +611,6 @@ impl Ofa {
             let rows = request.search.rows();
             let row_logits: Vec<&[f32]> =
                 logits[first * vocabulary..].chunks_exact(vocabulary).take(rows).collect();
-            request.cost.head(self.macs(), rows);
             let layer = exit.layer;
             request.exits.push(exit);
             let (id, advance) = (request.id, request.search.advance(&row_logits));

@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::macs::Computed;
-use crate::model::{Execution, Ofa};
-use crate::rows::{RowIndex, SelectRows, token_ids, write_rows};
+use crate::model::{Execution, Ofa, RunOptions};
+use crate::rows::{RowIndex, SelectRows, token_ids};
 use crate::similarity::Products;
 use crate::source::{Branch, BranchEncoding, BranchExit, padding_bias};
 use crate::tables::BranchTables;
@@ -18,12 +18,15 @@ use crate::tables::BranchTables;
 pub struct BranchRun {
     branch: Branch,
     tables: Arc<BranchTables>,
-    execution: Execution,
+    options: RunOptions,
     /// Layers run so far.
     layer: usize,
-    /// Residual stream: of the active rows if compacted, of all rows if masked.
+    /// Residual stream of the present rows.
     hidden: Tensor<3>,
-    /// Cohort rows that still run, in the order of `hidden` if compacted.
+    /// Cohort rows that the next layer would compute: those that still run, and those that have
+    /// left since rows were gathered last. If masked, all.
+    present: Vec<usize>,
+    /// Cohort rows that still run, in order.
     active: Vec<usize>,
     rows: Vec<Row>,
     computed: Computed,
@@ -33,6 +36,8 @@ pub struct BranchRun {
 struct Row {
     /// Valid tokens.
     tokens: usize,
+    /// What one layer costs.
+    layer_macs: u64,
     policy: BranchPolicy,
     similarities: Vec<f32>,
 }
@@ -59,7 +64,7 @@ impl BranchRun {
         &self.active
     }
 
-    /// The residual stream, `[rows, tokens, d_model]`.
+    /// The residual stream of the rows that the last layer computed, `[rows, tokens, d_model]`.
     pub fn hidden(&self) -> Tensor<3> {
         self.hidden.clone()
     }
@@ -71,27 +76,29 @@ impl BranchRun {
 
     /// Drops rows whose answer nobody waits for any more.
     pub fn cancel_rows(&mut self, cancelled: impl Fn(usize) -> bool) {
-        let kept: Vec<usize> =
-            (0..self.active.len()).filter(|place| !cancelled(self.active[*place])).collect();
-        self.keep_active(&kept);
+        self.active.retain(|row| !cancelled(*row));
     }
 
-    /// Keeps the active rows at these places.
-    fn keep_active(&mut self, places: &[usize]) {
-        if self.execution == Execution::Compacted && !places.is_empty() {
-            let device = self.hidden.device();
-            let index = RowIndex::new(places.to_vec(), self.active.len(), &device);
-            self.hidden = self.hidden.clone().select_rows(&index);
+    /// Gathers the rows that still run, if that pays.
+    fn gather(&mut self) {
+        let [_, tokens, width] = self.hidden.dims();
+        let left = self.present.iter().filter(|row| !self.active.contains(row));
+        let saved = left.map(|row| self.rows[*row].layer_macs).sum();
+        let pays = self.options.gather.pays(self.active.len() * tokens * width, saved);
+        if self.options.execution == Execution::Masked || !pays {
+            return;
         }
-        self.active = places.iter().map(|place| self.active[*place]).collect();
+        let total = self.present.len();
+        let places = self.active.iter().map(|row| self.place(*row)).collect();
+        let places = RowIndex::new(places, total, &self.hidden.device());
+        self.hidden = self.hidden.clone().select_rows(&places);
+        self.present.clone_from(&self.active);
     }
 
-    /// Rows of `hidden`, as cohort rows.
-    fn computed_rows(&self) -> Vec<usize> {
-        match self.execution {
-            Execution::Compacted => self.active.clone(),
-            Execution::Masked => (0..self.rows.len()).collect(),
-        }
+    /// Where a row is in `hidden`.
+    fn place(&self, row: usize) -> usize {
+        let place = self.present.iter().position(|other| *other == row);
+        place.expect("a row that runs is present")
     }
 
     /// Which tokens the run works on.
@@ -118,8 +125,7 @@ impl BranchRun {
     /// `[rows or 1, heads, tokens, tokens]`.
     pub fn attention_bias(&self) -> Tensor<4> {
         let bias = self.position_bias();
-        let rows = self.computed_rows();
-        let lengths: Vec<usize> = rows.iter().map(|row| self.rows[*row].tokens).collect();
+        let lengths: Vec<usize> = self.present.iter().map(|row| self.rows[*row].tokens).collect();
         match padding_bias(&lengths, self.hidden.dims()[1], &self.hidden.device()) {
             Some(padding) => bias + padding,
             None => bias,
@@ -138,7 +144,7 @@ impl Ofa {
         let layers = self.encoder().layers.len();
         let tables = self.tables().image(self.encoder().positions(), layers, grid);
         let lengths = vec![grid.tokens(); policies.len()];
-        let rows = rows_of(lengths, policies);
+        let rows = self.rows_of_branch(lengths, policies);
         let mut run = self.begin_branch(Branch::Image(grid), tables, hidden, rows);
         run.computed.macs += run.rows.len() as u64 * self.macs().stem(grid);
         run
@@ -149,7 +155,8 @@ impl Ofa {
         let (hidden, lengths) = self.embed_texts(tokens);
         let layers = self.encoder().layers.len();
         let tables = self.tables().text(self.encoder().positions(), layers, hidden.dims()[1]);
-        self.begin_branch(Branch::Text, tables, hidden, rows_of(lengths, policies))
+        let rows = self.rows_of_branch(lengths, policies);
+        self.begin_branch(Branch::Text, tables, hidden, rows)
     }
 
     /// Starts plain OFA's joint encoding: each row is a picture, if any, followed by its text.
@@ -176,7 +183,7 @@ impl Ofa {
         };
         let layers = self.encoder().layers.len();
         let tables = self.tables().joint(self.encoder().positions(), layers, (grid, text_tokens));
-        let rows = rows_of(lengths, policies);
+        let rows = self.rows_of_branch(lengths, policies);
         let mut run = self.begin_branch(Branch::Joint(grid), tables, hidden, rows);
         let stem = grid.map_or(0, |grid| self.macs().stem(grid));
         run.computed.macs += run.rows.len() as u64 * stem;
@@ -190,39 +197,27 @@ impl Ofa {
     /// If the run is finished.
     pub fn encode_layer(&self, run: &mut BranchRun) -> LayerReport {
         assert!(!run.is_finished(), "every row of the run has left");
-        let rows = run.computed_rows();
+        run.gather();
         let bias = run.attention_bias();
         let before = run.hidden.clone();
-        let after = self.encoder().layers[run.layer].forward(before.clone(), bias);
+        run.hidden = self.encoder().layers[run.layer].forward(before.clone(), bias);
         run.layer += 1;
-        let macs = rows.iter().map(|row| self.macs().encoder_layer(run.rows[*row].tokens)).sum();
-        run.computed.layer(run.layer - 1, rows.len(), macs);
-        self.note_similarities(run, &rows, before.clone(), after.clone());
-        run.hidden = match run.execution {
-            Execution::Compacted => after,
-            Execution::Masked => {
-                let active = RowIndex::new(run.active.clone(), rows.len(), &after.device());
-                write_rows(before, after.select_rows(&active), &active)
-            }
-        };
+        let rows = run.present.len();
+        let macs = run.present.iter().map(|row| run.rows[*row].layer_macs).sum();
+        run.computed.layer(run.layer - 1, rows, macs);
+        self.note_similarities(run, before);
         let exited = self.leave(run);
-        LayerReport { layer: run.layer, rows: rows.len(), exited }
+        LayerReport { layer: run.layer, rows, exited }
     }
 
-    fn note_similarities(
-        &self,
-        run: &mut BranchRun,
-        rows: &[usize],
-        before: Tensor<3>,
-        after: Tensor<3>,
-    ) {
+    fn note_similarities(&self, run: &mut BranchRun, before: Tensor<3>) {
         let asked = |row: &usize| run.rows[*row].policy.needs_similarity();
         if !run.active.iter().any(asked) {
             return;
         }
-        let products = Products::of(before, after);
-        for (place, row) in rows.iter().enumerate() {
-            let Row { policy, tokens, similarities } = &mut run.rows[*row];
+        let products = Products::of(before, run.hidden.clone());
+        for (place, row) in run.present.iter().enumerate() {
+            let Row { policy, tokens, similarities, .. } = &mut run.rows[*row];
             if run.active.contains(row) && policy.needs_similarity() {
                 similarities.push(products.cosine(place..place + 1, 0..*tokens));
             }
@@ -234,22 +229,23 @@ impl Ofa {
         let layers = self.encoder().layers.len();
         let mut kept = Vec::new();
         let mut exited = Vec::new();
-        for (place, row) in run.active.iter().enumerate() {
-            let Row { policy, similarities, tokens } = &run.rows[*row];
+        for row in &run.active {
+            let Row { policy, similarities, tokens, .. } = &run.rows[*row];
             let similarity = similarities.last().copied();
-            let signal = LayerSignal { layer: run.layer, layers, step: 0, similarity };
+            let signal =
+                LayerSignal { layer: run.layer, layers, step: 0, similarity, prediction: None };
             if !policy.exits(signal) {
-                kept.push(place);
+                kept.push(*row);
                 continue;
             }
-            let place = if run.execution == Execution::Compacted { place } else { *row };
+            let place = run.place(*row);
             let states = run.hidden.clone().narrow(0, place, 1).narrow(1, 0, *tokens);
             let exit = BranchExit { layer: run.layer, layers, similarities: similarities.clone() };
             let states = self.encoder().normalise(states);
             let decoder_layers = self.decoder().layers.len();
             exited.push((*row, BranchEncoding::new(run.branch, exit, states, decoder_layers)));
         }
-        run.keep_active(&kept);
+        run.active = kept;
         exited
     }
 
@@ -263,9 +259,10 @@ impl Ofa {
         BranchRun {
             branch,
             tables,
-            execution: self.execution(),
+            options: self.options(),
             layer: 0,
             hidden,
+            present: (0..rows.len()).collect(),
             active: (0..rows.len()).collect(),
             rows,
             computed: Computed::default(),
@@ -285,13 +282,16 @@ impl Ofa {
             .collect();
         (self.encoder().embed_text(token_ids(&padded, self.device())), lengths)
     }
-}
 
-fn rows_of(lengths: Vec<usize>, policies: Vec<BranchPolicy>) -> Vec<Row> {
-    assert_eq!(lengths.len(), policies.len(), "one policy per row");
-    lengths
-        .into_iter()
-        .zip(policies)
-        .map(|(tokens, policy)| Row { tokens, policy, similarities: Vec::new() })
-        .collect()
+    fn rows_of_branch(&self, lengths: Vec<usize>, policies: Vec<BranchPolicy>) -> Vec<Row> {
+        assert_eq!(lengths.len(), policies.len(), "one policy per row");
+        lengths
+            .into_iter()
+            .zip(policies)
+            .map(|(tokens, policy)| {
+                let layer_macs = self.macs().encoder_layer(tokens);
+                Row { tokens, layer_macs, policy, similarities: Vec::new() }
+            })
+            .collect()
+    }
 }

@@ -7,6 +7,7 @@ use burn::tensor::{Int, Tensor};
 use crate::attention::{AttentionShape, split_heads};
 use crate::buckets::{Grid, token_bucket};
 use crate::config::{ConfigError, OfaConfig};
+use crate::differentiable::project;
 use crate::layers::EncoderLayer;
 use crate::rows::index;
 use crate::stem::Stem;
@@ -84,7 +85,7 @@ impl Encoder {
     /// `[batch, image tokens, d_model]`, with the grid of its tokens.
     pub fn embed_image(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
         let (tokens, grid) = self.stem.tokens(pixels);
-        let hidden = self.image_projection.forward(tokens) + self.type_row(1);
+        let hidden = project(&self.image_projection, tokens) + self.type_row(1);
         (self.image_norm.forward(hidden), grid)
     }
 

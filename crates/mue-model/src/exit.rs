@@ -1,4 +1,6 @@
-//! When a row stops paying for further layers (MuE, section 3.3).
+//! When a row stops paying for further layers: MuE's rule (section 3.3) and its rivals.
+
+use crate::prediction::Prediction;
 
 /// How each branch of one request exits.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +52,27 @@ pub enum BranchPolicy {
     },
     /// MuE: as soon as a layer's output hardly differs from its input.
     Similarity(SimilarityRule),
+    /// As soon as the layer's most probable answer is strictly more probable than a threshold
+    /// (the softmax response of CALM, section 3.4). The decoder's alone, as are those below: an
+    /// encoder branch has no answer, and runs to the end.
+    TopProbability {
+        /// As in [`SimilarityRule::thresholds`]; from 1 on, a layer is not even asked.
+        thresholds: Vec<f32>,
+    },
+    /// DeeBERT: as soon as the entropy of the layer's answer, in nats, is strictly below a
+    /// threshold.
+    Entropy {
+        /// As in [`SimilarityRule::thresholds`]; from 0 down, a layer is not even asked.
+        thresholds: Vec<f32>,
+    },
+    /// PABEE: as soon as the answer is the same as after each of so many layers before.
+    Patience {
+        /// Layers that have to agree with the newest.
+        layers: usize,
+    },
+    /// Every layer, and similarity and answer of each are noted: what other policies would have
+    /// seen can be read from it.
+    Watch,
 }
 
 /// Exit after layer i when `cos(H_i, H_{i-1})` is strictly greater than a threshold.
@@ -99,23 +122,46 @@ pub struct LayerSignal {
     pub step: usize,
     /// `cos(H_i, H_{i-1})` over the row's valid tokens, if the policy asked for it.
     pub similarity: Option<f32>,
+    /// What the row would answer from this layer, if the policy asked for it.
+    pub prediction: Option<Prediction>,
 }
 
 impl BranchPolicy {
     /// Whether the policy looks at similarities; where no row's does, none are computed.
     pub fn needs_similarity(&self) -> bool {
-        matches!(self, Self::Similarity(_))
+        matches!(self, Self::Similarity(_) | Self::Watch)
+    }
+
+    /// Whether the policy looks at the answer of a layer, counted from 1; where no row's does,
+    /// the LM head does not run there.
+    pub fn needs_prediction(&self, layer: usize) -> bool {
+        match self {
+            Self::Full | Self::Fixed { .. } | Self::Similarity(_) => false,
+            Self::TopProbability { thresholds } => held(thresholds, layer - 1) < 1.0,
+            Self::Entropy { thresholds } => held_or(thresholds, layer - 1, f32::NEG_INFINITY) > 0.0,
+            Self::Patience { .. } | Self::Watch => true,
+        }
     }
 
     /// Whether a row leaves after this layer. After the last layer every row does.
     pub fn exits(&self, signal: LayerSignal) -> bool {
         signal.layer >= signal.layers
             || match self {
-                Self::Full => false,
+                Self::Full | Self::Watch => false,
                 Self::Fixed { layers } => signal.layer >= *layers,
                 Self::Similarity(rule) => {
                     signal.layer >= rule.layers_min
                         && signal.similarity.is_some_and(|s| s > rule.threshold(signal))
+                }
+                Self::TopProbability { thresholds } => signal
+                    .prediction
+                    .is_some_and(|answer| answer.probability > held(thresholds, signal.layer - 1)),
+                Self::Entropy { thresholds } => signal.prediction.is_some_and(|answer| {
+                    let never = f32::NEG_INFINITY;
+                    answer.entropy < held_or(thresholds, signal.layer - 1, never)
+                }),
+                Self::Patience { layers } => {
+                    signal.prediction.is_some_and(|answer| answer.unchanged >= *layers)
                 }
             }
     }
@@ -138,7 +184,11 @@ impl SimilarityRule {
 
 /// The value at an index, the last one beyond the end; without values nothing ever exits.
 fn held(values: &[f32], index: usize) -> f32 {
-    values.get(index).or(values.last()).copied().unwrap_or(f32::INFINITY)
+    held_or(values, index, f32::INFINITY)
+}
+
+fn held_or(values: &[f32], index: usize, none: f32) -> f32 {
+    values.get(index).or(values.last()).copied().unwrap_or(none)
 }
 
 #[cfg(test)]
@@ -146,7 +196,7 @@ mod tests {
     use super::*;
 
     fn signal(layer: usize, step: usize, similarity: f32) -> LayerSignal {
-        LayerSignal { layer, layers: 6, step, similarity: Some(similarity) }
+        LayerSignal { layer, layers: 6, step, similarity: Some(similarity), prediction: None }
     }
 
     #[test]
@@ -180,6 +230,26 @@ mod tests {
     fn fixed_depth_is_kept_within_the_layers() {
         assert!(BranchPolicy::Fixed { layers: 0 }.exits(signal(1, 0, 0.0)));
         assert!(!BranchPolicy::Fixed { layers: 9 }.exits(signal(5, 0, 0.0)));
+    }
+
+    #[test]
+    fn answers_decide_where_they_are_asked() {
+        let signal = |layer, probability, entropy, unchanged| {
+            let prediction = Some(Prediction { layer, token: 7, probability, entropy, unchanged });
+            LayerSignal { layer, layers: 6, step: 0, similarity: None, prediction }
+        };
+        let sure = BranchPolicy::TopProbability { thresholds: vec![1.0, 0.9] };
+        assert!(!sure.needs_prediction(1) && sure.needs_prediction(2) && sure.needs_prediction(5));
+        assert!(!sure.exits(signal(1, 1.0, 0.0, 0)) && !sure.exits(signal(2, 0.9, 0.0, 0)));
+        assert!(sure.exits(signal(3, 0.91, 0.0, 0)) && !sure.exits(signal(3, f32::NAN, 0.0, 0)));
+        let entropy = BranchPolicy::Entropy { thresholds: vec![0.0, 0.2] };
+        assert!(!entropy.needs_prediction(1) && entropy.needs_prediction(2));
+        assert!(entropy.exits(signal(2, 0.9, 0.1, 0)) && !entropy.exits(signal(2, 0.9, 0.2, 0)));
+        let patience = BranchPolicy::Patience { layers: 2 };
+        assert!(patience.exits(signal(3, 0.5, 0.6, 2)) && !patience.exits(signal(3, 0.5, 0.6, 1)));
+        assert!(!BranchPolicy::Watch.exits(signal(5, 1.0, 0.0, 4)));
+        let none = LayerSignal { prediction: None, ..signal(5, 1.0, 0.0, 4) };
+        assert!(!sure.exits(none) && !entropy.exits(none) && !patience.exits(none));
     }
 
     fn constant(threshold: f32) -> SimilarityRule {

@@ -3,9 +3,9 @@
 use burn::module::Module;
 use burn::nn::{LayerNorm, Linear};
 use burn::tensor::Tensor;
-use burn::tensor::activation::gelu;
 
 use crate::attention::{Attention, AttentionShape, KeysValues};
+use crate::differentiable::{gelu, project};
 use crate::weights::Loader;
 
 /// `x + fc2(norm(gelu(fc1(norm(x)))))`.
@@ -28,8 +28,8 @@ impl FeedForward {
     }
 
     fn forward(&self, hidden: Tensor<3>) -> Tensor<3> {
-        let inner = gelu(self.expand.forward(self.norm.forward(hidden.clone())));
-        self.contract.forward(self.inner_norm.forward(inner)) + hidden
+        let inner = gelu(project(&self.expand, self.norm.forward(hidden.clone())));
+        project(&self.contract, self.inner_norm.forward(inner)) + hidden
     }
 }
 
@@ -63,10 +63,24 @@ impl EncoderLayer {
     /// - hidden, output: `[batch, tokens, d_model]`
     /// - bias: `[batch or 1, heads, tokens, tokens]`
     pub fn forward(&self, hidden: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
-        let normed = self.norm.forward(hidden.clone());
-        let source = self.attention.keys_values(normed.clone());
-        let attended = self.attention.attend(self.attention.queries(normed), &source, bias);
-        let hidden = self.mid_norm.forward(self.attention.project(attended)) + hidden;
+        self.forward_with(hidden, |attention, normed| {
+            let source = attention.keys_values(normed.clone());
+            attention.project(attention.attend(attention.queries(normed), &source, bias))
+        })
+    }
+
+    /// The layer around an attention of the caller's.
+    ///
+    /// # Shapes
+    ///
+    /// hidden, output, and what `attend` takes and gives: `[batch, tokens, d_model]`
+    pub(crate) fn forward_with(
+        &self,
+        hidden: Tensor<3>,
+        attend: impl FnOnce(&Attention, Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let attended = attend(&self.attention, self.norm.forward(hidden.clone()));
+        let hidden = self.mid_norm.forward(attended) + hidden;
         self.feed_forward.forward(hidden)
     }
 
@@ -148,16 +162,29 @@ impl DecoderLayer {
         bias: Tensor<4>,
         cross: impl FnOnce(&Attention, Tensor<4>) -> Tensor<4>,
     ) -> Tensor<3> {
-        let attention = &self.self_attention;
-        let queries = attention.queries(self.self_norm.forward(hidden.clone()));
-        let attended = attention.project(attention.attend(queries, cached, bias));
+        let attend_self = |attention: &Attention, normed: Tensor<3>| {
+            attention.project(attention.attend(attention.queries(normed), cached, bias))
+        };
+        self.forward_with(hidden, attend_self, |attention, normed| {
+            attention.project(cross(attention, attention.queries(normed)))
+        })
+    }
+
+    /// The layer around attentions of the caller's.
+    ///
+    /// # Shapes
+    ///
+    /// hidden, output, and what both take and give: `[batch, target, d_model]`
+    pub(crate) fn forward_with(
+        &self,
+        hidden: Tensor<3>,
+        attend_self: impl FnOnce(&Attention, Tensor<3>) -> Tensor<3>,
+        attend_cross: impl FnOnce(&Attention, Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
+        let attended = attend_self(&self.self_attention, self.self_norm.forward(hidden.clone()));
         let hidden = self.self_mid_norm.forward(attended) + hidden;
-
-        let attention = &self.cross_attention;
-        let queries = attention.queries(self.cross_norm.forward(hidden.clone()));
-        let attended = attention.project(cross(attention, queries));
+        let attended = attend_cross(&self.cross_attention, self.cross_norm.forward(hidden.clone()));
         let hidden = self.cross_mid_norm.forward(attended) + hidden;
-
         self.feed_forward.forward(hidden)
     }
 

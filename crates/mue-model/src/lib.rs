@@ -5,7 +5,7 @@
 //! token ([`DecoderRun`]), entailment in one pass over its prompt ([`AnswerRun`]). Inside a run
 //! every row follows its own [`ExitPolicy`] and, once it has left, is not computed any more.
 //!
-//! The crate names no backend: it runs wherever the [`Device`](burn::tensor::Device) it is given
+//! The crate names no backend: it runs wherever the [`Device`] it is given
 //! runs. It reads files only under [`weights`].
 
 mod answer;
@@ -14,12 +14,15 @@ mod buckets;
 mod config;
 mod decode;
 mod decoder;
+mod differentiable;
 mod encode;
 mod encoder;
 mod exit;
+mod gather;
 mod layers;
 mod macs;
 mod model;
+mod prediction;
 mod rows;
 mod search;
 mod similarity;
@@ -40,12 +43,14 @@ pub use decoder::{Decoder, DecoderPositions};
 pub use encode::{BranchRun, LayerReport};
 pub use encoder::{Encoder, EncoderPositions};
 pub use exit::{BranchPolicy, ExitPolicy, LayerSignal, Schedule, SimilarityRule};
+pub use gather::GatherCost;
 pub use layers::{DecoderLayer, EncoderLayer};
 pub use macs::{Computed, MacModel};
 pub use model::{DecoderState, Execution, Network, Ofa, RunOptions};
+pub use prediction::Prediction;
 pub use rows::{RowIndex, SelectRows};
 pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings, SpecialTokens};
 pub use source::{Branch, BranchEncoding, BranchExit, Source};
 pub use stem::Stem;
 pub use trace::DecoderCost;
-pub use train::{BranchDepths, DecoderSequence, TrainInput, TrainOutput, chosen_rows};
+pub use train::{BranchDepths, DecoderSequence, TrainInput, TrainOutput, chosen_states};

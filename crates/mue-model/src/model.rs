@@ -9,7 +9,8 @@ use burn::tensor::{Device, Tensor};
 use crate::config::{ConfigError, OfaConfig};
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
-use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal, SimilarityRule};
+use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal};
+use crate::gather::GatherCost;
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
 use crate::source::{Branch, BranchEncoding, BranchExit, Source};
@@ -51,7 +52,7 @@ impl Network {
 /// How rows that have exited are kept from being computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Execution {
-    /// They are gathered out: a layer computes active rows only.
+    /// They are gathered out, where that pays: a layer computes active rows only.
     #[default]
     Compacted,
     /// They are computed and the result is thrown away: the reference for the other.
@@ -72,12 +73,14 @@ pub enum DecoderState {
 }
 
 /// How a model runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct RunOptions {
     /// Gathering or masking.
     pub execution: Execution,
     /// Caching or recomputing.
     pub decoder_state: DecoderState,
+    /// When gathering pays; free by default.
+    pub gather: GatherCost,
 }
 
 /// A loaded model, ready to run.
@@ -184,8 +187,9 @@ impl Ofa {
         &self.tables
     }
 
-    pub(crate) fn execution(&self) -> Execution {
-        self.options.execution
+    /// How it runs.
+    pub fn options(&self) -> RunOptions {
+        self.options
     }
 
     pub(crate) fn decoder_state(&self) -> DecoderState {
@@ -199,7 +203,13 @@ impl Ofa {
         let layers = prompt.encodings.len();
         let exit = (1..=layers).find(|layer| {
             let similarity = Some(prompt.similarities[layer - 1]);
-            policy.exits(LayerSignal { layer: *layer, layers, step: 0, similarity })
+            policy.exits(LayerSignal {
+                layer: *layer,
+                layers,
+                step: 0,
+                similarity,
+                prediction: None,
+            })
         });
         Arc::clone(&prompt.encodings[exit.unwrap_or(layers) - 1])
     }
@@ -216,9 +226,7 @@ impl Ofa {
     }
 
     fn encode_prompt(&self, tokens: &[u32]) -> Prompt {
-        // A threshold that no cosine exceeds: all layers run, and every similarity is noted.
-        let watch = BranchPolicy::Similarity(SimilarityRule::constant(f32::INFINITY));
-        let mut run = self.begin_texts(&[tokens.to_vec()], vec![watch]);
+        let mut run = self.begin_texts(&[tokens.to_vec()], vec![BranchPolicy::Watch]);
         let mut hidden = Vec::new();
         let mut similarities = Vec::new();
         while !run.is_finished() {

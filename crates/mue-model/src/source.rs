@@ -7,6 +7,7 @@ use burn::tensor::Tensor;
 use crate::attention::{Attention, KeysValues};
 use crate::buckets::Grid;
 use crate::decoder::Decoder;
+use crate::macs::MacModel;
 use crate::rows::contiguous;
 use crate::tables::MASKED;
 
@@ -143,6 +144,14 @@ impl Source {
     /// Tokens whose keys and values are this request's own cost.
     pub(crate) fn own_tokens(&self) -> usize {
         self.parts.iter().filter(|part| !part.is_constant()).map(|part| part.tokens()).sum()
+    }
+
+    /// What projecting a layer's keys and values would cost, if nobody has yet.
+    pub(crate) fn pending_macs(&self, macs: &MacModel, layer: usize) -> u64 {
+        match self.keys_values[layer] {
+            Some(_) => 0,
+            None => macs.cross_keys_values(self.own_tokens()),
+        }
     }
 
     /// Projects a layer's keys and values if no token of this request was there before.

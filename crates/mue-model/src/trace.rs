@@ -63,15 +63,14 @@ impl DecoderCost {
         self.macs += rows as u64 * (token + macs.self_keys_values(fresh));
     }
 
-    /// Books some rows of the LM head.
-    pub(crate) fn head_of(&mut self, macs: &MacModel, tokens: usize) {
-        self.macs += macs.head_of(tokens);
-        self.macs_full += macs.head_of(tokens);
+    /// Books a run of the LM head that a policy asked for.
+    pub(crate) fn asked(&mut self, head: u64) {
+        self.macs += head;
     }
 
-    /// Books the LM head.
-    pub(crate) fn head(&mut self, macs: &MacModel, rows: usize) {
-        self.macs += rows as u64 * macs.head();
-        self.macs_full += rows as u64 * macs.head();
+    /// Books the answer's LM head, which is not computed again if the exit layer was asked.
+    pub(crate) fn answered(&mut self, head: u64, was_asked: bool) {
+        self.macs += if was_asked { 0 } else { head };
+        self.macs_full += head;
     }
 }

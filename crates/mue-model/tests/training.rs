@@ -120,7 +120,7 @@ fn answers_are_those_of_the_answer_run() {
             .sequences
             .iter()
             .enumerate()
-            .map(|(number, sequence)| output.row(number, sequence.tokens.len() - 1))
+            .map(|(number, sequence)| output.place(number, sequence.tokens.len() - 1))
             .collect();
         let logits = host(trained.layer_logits(&output.decoder_states[1..], &rows));
 
@@ -172,7 +172,7 @@ fn captions_are_those_of_the_decoder_run() {
     let mut input = input(&device, depths);
     input.sequences[1].tokens.clone_from(&fed);
     let output = trained.forward(&config, &input);
-    let rows: Vec<usize> = (0..fed.len()).map(|token| output.row(1, token)).collect();
+    let rows: Vec<usize> = (0..fed.len()).map(|token| output.place(1, token)).collect();
     let last = &output.decoder_states[config.decoder_layers..];
     assert_close(&expected, &host(trained.layer_logits(last, &rows)), "logits");
 }
@@ -181,7 +181,7 @@ fn captions_are_those_of_the_decoder_run() {
 fn every_parameter_but_unused_ones_gets_a_gradient() {
     let (config, device) = (config(), Device::flex());
     let (trained, output) = forward(&config, &device, full_depth(&config));
-    let rows: Vec<usize> = (0..4).map(|sequence| output.row(sequence, 1)).collect();
+    let rows: Vec<usize> = (0..4).map(|sequence| output.place(sequence, 1)).collect();
     let logits = trained.layer_logits(&output.decoder_states[1..], &rows);
     let gradients = logits.powf_scalar(2.0).sum().backward();
 

@@ -9,6 +9,7 @@
 mod batch;
 mod checkpoint;
 mod config;
+mod error;
 mod evaluate;
 mod log;
 mod loss;
@@ -16,6 +17,7 @@ mod network;
 mod optimizer;
 mod parameters;
 mod random;
+mod saturation;
 mod scenes;
 mod schedule;
 mod step;
@@ -27,7 +29,8 @@ pub use config::{
     DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RecipeError, RunConfig,
     TrainConfig,
 };
+pub use error::TrainError;
 pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};
 pub use log::{EvaluationLine, Line, TrainLine};
 pub use scenes::{CELL_CLASSES, Scenes};
-pub use trainer::{Setup, TrainError, Trainer};
+pub use trainer::{Setup, Trainer};

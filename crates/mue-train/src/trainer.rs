@@ -7,12 +7,13 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use burn::tensor::Device;
-use mue_model::weights::{CheckpointError, LoadError, ParamNames, RawTensor};
-use mue_model::{ConfigError, Network, Ofa, OfaConfig};
+use mue_model::weights::{ParamNames, RawTensor};
+use mue_model::{Network, Ofa, OfaConfig};
 
 use crate::batch::{Batch, BatchSource};
-use crate::checkpoint::{Checkpoints, ResumeError};
+use crate::checkpoint::Checkpoints;
 use crate::config::TrainConfig;
+use crate::error::TrainError;
 use crate::evaluate::{DevSet, Evaluation, evaluate};
 use crate::log::{EvaluationLine, Line, Log, Means};
 use crate::network::TrainNetwork;
@@ -34,32 +35,6 @@ pub struct Setup {
     pub cell_classes: Vec<usize>,
     /// What to be evaluated on.
     pub dev: DevSet,
-}
-
-/// Why training failed.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// The first weights do not make the model.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The configuration cannot be run.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The worker threads cannot be made.
-    #[error("cannot start the worker threads")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
-    /// A checkpoint cannot be written or read.
-    #[error(transparent)]
-    Checkpoint(#[from] ResumeError),
-    /// The weights cannot be exported.
-    #[error(transparent)]
-    Export(#[from] CheckpointError),
-    /// The log cannot be written.
-    #[error("cannot write the log")]
-    Log(#[from] std::io::Error),
-    /// The loss is not a number any more.
-    #[error("the loss is not finite at step {0}; resume with a lower learning rate")]
-    NotFinite(u64),
 }
 
 /// A run: parameters, optimiser state, and how far it is.

@@ -26,7 +26,11 @@ impl BatchSource for Brightness {
     fn batch(&self, number: u64) -> Batch {
         let levels: Vec<u32> =
             (0..3).map(|picture| ((number * 7 + picture * 5) % 4) as u32).collect();
-        let asked = (number % 4) as u32;
+        // Half of the hypotheses are true.
+        let asked = |picture: usize, level: u32| match (number + picture as u64) % 2 {
+            0 => level,
+            _ => (level + 1 + (number / 2 % 3) as u32) % 4,
+        };
         Batch {
             image_size: [SIDE; 2],
             pixels: levels.iter().flat_map(|level| pixels(*level)).collect(),
@@ -42,8 +46,8 @@ impl BatchSource for Brightness {
                 .enumerate()
                 .map(|(picture, level)| HypothesisExample {
                     picture,
-                    prompt: vec![0, 4, 5 + asked, 2],
-                    answer: 10 + u32::from(*level == asked),
+                    prompt: vec![0, 4, 5 + asked(picture, *level), 2],
+                    answer: 10 + u32::from(*level == asked(picture, *level)),
                 })
                 .collect(),
             cells: Some(CellLabels {
@@ -77,8 +81,7 @@ fn dev() -> DevSet {
 }
 
 fn config(steps: u64) -> TrainConfig {
-    let mut config = TrainConfig::default();
-    config.steps = steps;
+    let mut config = TrainConfig { steps, ..TrainConfig::default() };
     config.model.d_model = 16;
     config.model.heads = 2;
     config.model.ffn_dim = 32;
@@ -181,15 +184,16 @@ fn two_checkpoints_are_kept_and_half_ones_are_passed_over() {
 #[test]
 fn a_little_training_learns_a_little_task() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = config(250);
+    let mut config = config(400);
     config.optimizer.learning_rate = 3e-3;
     config.optimizer.ema_decay = 0.9;
-    config.run.checkpoint_every = 250;
+    config.run.checkpoint_every = 400;
     let mut trainer = trainer(config.clone());
     let losses = run(&mut trainer, folder.path());
-    assert_eq!(losses.len(), 250);
+    assert_eq!(losses.len(), 400);
     let scores = trainer.evaluate().unwrap();
-    assert_eq!((scores.entailment, scores.captions_exact), (1.0, 1.0), "{scores:?}");
+    // Always the same answer would be right three times in four.
+    assert!(scores.entailment > 0.8 && scores.captions_exact == 1.0, "{scores:?}");
 
     // What was exported is the model that was evaluated.
     let file = folder.path().join("model.safetensors");

@@ -1,6 +1,6 @@
 //! Every way to end without an answer, in every stage.
 
-use mue_batcher::{Config, Outcome, RequestError, Stage, SubmitError, Turn};
+use mue_batcher::{Config, Outcome, Policy, RequestError, Stage, SubmitError, Turn};
 
 use crate::fake::{Failure, Plan, Trouble, plan};
 use crate::recorder::Seen;
@@ -106,7 +106,9 @@ fn a_failing_request_fails_alone() {
 #[test]
 fn a_panic_costs_the_rows_in_flight_and_a_model() {
     for trouble in [Trouble::PanicAtBegin, Trouble::PanicAtLayer(2), Trouble::PanicAtToken(2)] {
-        let config = Config { cohort_rows_max: 2, ..Config::default() };
+        let policy =
+            Policy::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 1 };
+        let config = Config { cohort_rows_max: 2, policy, ..Config::default() };
         let mut scene = Scene::new(config);
         let lost = [scene.one(troubled(trouble)), scene.one(plan(1, 9))];
         let mut queued = scene.one(plan(1, 5));

@@ -55,7 +55,7 @@ pub(crate) struct Costs {
     #[arg(long, value_name = "US", default_value = "300+36")]
     pub(crate) decoder_layer: Line,
     /// A decoder layer over the prefixes of entailments
-    #[arg(long, value_name = "US", default_value = "500+330")]
+    #[arg(long, value_name = "US", default_value = "700+390")]
     pub(crate) answer_layer: Line,
     /// Microseconds when a caption first reaches a decoder layer: its source's keys and values
     #[arg(long, value_name = "US", default_value = "25", value_parser = microseconds_of)]
@@ -64,7 +64,7 @@ pub(crate) struct Costs {
 
 fn microseconds_of(text: &str) -> anyhow::Result<f64> {
     let time_us: f64 = text.trim().parse().context("not a number of microseconds")?;
-    // A second of microseconds a thousand times over: beyond that, sums could leave the clock.
+    // A quarter of an hour; the clock itself ends after five centuries.
     anyhow::ensure!((0.0..=1e9).contains(&time_us), "{time_us} microseconds are out of range");
     Ok(time_us)
 }

@@ -68,16 +68,18 @@ pub(crate) fn ranking(out: &mut impl Write, outcomes: &[Outcome]) -> io::Result<
     Ok(())
 }
 
-fn compare(outcomes: &[Outcome]) -> BTreeMap<String, Vec<(&str, Ratios)>> {
-    let mut loads = BTreeMap::<String, BTreeMap<&str, Vec<Ratios>>>::new();
+/// By load, in the order of the outcomes.
+fn compare(outcomes: &[Outcome]) -> Vec<(Load, Vec<(&str, Ratios)>)> {
+    let mut loads = BTreeMap::<usize, BTreeMap<&str, Vec<Ratios>>>::new();
     for outcome in outcomes {
+        let first = outcomes.iter().position(|other| other.load == outcome.load).unwrap_or(0);
         let is_base = |other: &&Outcome| {
             other.load == outcome.load && other.distribution == outcome.distribution
         };
         let base = outcomes.iter().find(is_base).unwrap_or(outcome);
         let (numbers, base) = (numbers(&outcome.summary), numbers(&base.summary));
         let logs = std::array::from_fn(|i| ratio(numbers[i], base[i]).ln());
-        let setups = loads.entry(outcome.load.to_string()).or_default();
+        let setups = loads.entry(first).or_default();
         setups.entry(&outcome.setup).or_default().push(logs);
     }
     let mean = |logs: Vec<Ratios>| {
@@ -87,7 +89,7 @@ fn compare(outcomes: &[Outcome]) -> BTreeMap<String, Vec<(&str, Ratios)>> {
     let means = |setups: BTreeMap<_, _>| {
         setups.into_iter().map(|(setup, logs)| (setup, mean(logs))).collect()
     };
-    loads.into_iter().map(|(load, setups)| (load, means(setups))).collect()
+    loads.into_iter().map(|(first, setups)| (outcomes[first].load, means(setups))).collect()
 }
 
 fn numbers(summary: &Summary) -> Ratios {

@@ -33,7 +33,7 @@ fn config(vocab_size: usize) -> OfaConfig {
             "decoder_ffn_dim": 24,
             "resnet_layers": [1, 1, 1],
             "stem_width": 4,
-            "max_position_embeddings": 128,
+            "max_position_embeddings": 256,
             "token_bucket_size": 8,
             "image_bucket_size": 4
         })

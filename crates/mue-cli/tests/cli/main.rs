@@ -4,6 +4,7 @@
 
 mod answers;
 mod checkpoint;
+mod eval;
 mod hub;
 mod import;
 mod pull;

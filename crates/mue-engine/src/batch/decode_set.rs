@@ -92,13 +92,13 @@ impl BatchOfa {
             requests.push(request);
             whose.push((id, trace));
         }
-        let mut run = self.model.begin_answers(requests);
+        let mut run = self.model.begin_answers(requests, &self.folder.answer_ids);
         let mut layer_rows = Vec::new();
         while !run.is_finished() {
             layer_rows.push(self.model.answer_layer(&mut run));
         }
         self.computed(&layer_rows, report);
-        let answers = self.model.finish_answers(run, &self.folder.answer_ids);
+        let answers = self.model.finish_answers(run);
         for ((id, trace), answer) in whose.into_iter().zip(answers) {
             match answer {
                 Ok(answer) => report.finished.push((id, self.entailment(answer, trace))),

@@ -48,15 +48,15 @@ fn request(engine: &Engine, ask: &Ask) -> Request {
     match ask.task {
         Task::Caption { beam_size, tokens_max } => {
             let search = CaptionSearch { beam_size, tokens_max, ..CaptionSearch::default() };
-            engine.model().caption(image, ask.exit, &search).unwrap()
+            engine.model().caption(image, ask.exit.clone(), &search).unwrap()
         }
         Task::Entailment { text } => {
-            engine.model().entailment(image, ask.exit, (None, text)).unwrap()
+            engine.model().entailment(image, ask.exit.clone(), (None, text)).unwrap()
         }
     }
 }
 
-fn undecided(exit: &ExitTrace, choice: ExitChoice) -> bool {
+fn undecided(exit: &ExitTrace, choice: &ExitChoice) -> bool {
     let ExitChoice::Thresholds(thresholds) = choice else { return false };
     let near = |noted: &[f32], threshold: Option<f32>| {
         threshold.is_some_and(|theta| noted.iter().any(|s| (s - theta).abs() < UNDECIDED))
@@ -100,7 +100,7 @@ fn invariant(encoding: Encoding) {
         for (ask, together) in asks.iter().zip(&together) {
             let alone = replies(&single, vec![request(&single, ask)]).remove(0);
             let verdict = same(&alone, together);
-            match undecided(alone.exit(), ask.exit) || undecided(together.exit(), ask.exit) {
+            match undecided(alone.exit(), &ask.exit) || undecided(together.exit(), &ask.exit) {
                 true => flips.set(flips.get() + usize::from(verdict.is_err())),
                 false => verdict?,
             }

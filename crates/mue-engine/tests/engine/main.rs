@@ -20,9 +20,10 @@ use watch::Watch;
 /// Exits after the first layer, wherever there is one.
 const AT_ONCE: Thresholds = Thresholds { image: Some(-1.0), text: Some(-1.0), decoder: Some(-1.0) };
 
+/// Without a warm-up gathering counts as free, so that rows computed are rows active.
 fn settings() -> EngineSettings {
     let device = mue_engine::DeviceChoice::Flex;
-    EngineSettings { device, ..EngineSettings::default() }
+    EngineSettings { device, warm_up: false, ..EngineSettings::default() }
 }
 
 fn open(folder: &Folder) -> Engine {
@@ -33,7 +34,6 @@ fn watched(folder: &Folder) -> (Engine, Arc<Watch>) {
     let watch = Arc::new(Watch::default());
     let observer = Arc::clone(&watch) as Arc<dyn mue_engine::EngineObserver>;
     let engine = Engine::open(folder.path(), settings(), observer).unwrap();
-    watch.forget(); // the warm-up
     (engine, watch)
 }
 
@@ -59,7 +59,7 @@ fn rows_computed_are_the_rows_active() {
     let folder = Folder::new(1, Encoding::Decomposed);
     let (engine, watch) = watched(&folder);
     let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE), ExitChoice::Off];
-    let requests = exits.iter().zip(0..).map(|(exit, seed)| caption(&engine, seed, *exit));
+    let requests = exits.iter().zip(0..).map(|(exit, seed)| caption(&engine, seed, exit.clone()));
     let replies = replies(&engine, requests.collect());
     let depth = |reply: &Reply| reply.exit().image.layer;
     assert_eq!(watch.rows(Branch::Image), replies.iter().map(depth).sum::<usize>());
@@ -67,6 +67,28 @@ fn rows_computed_are_the_rows_active() {
     let tokens: usize =
         replies.iter().map(|reply| reply.exit().decoder.iter().sum::<usize>()).sum();
     assert_eq!(watch.rows(Branch::Decoder), tokens);
+}
+
+#[test]
+fn a_warm_engine_answers_as_a_cold_one() {
+    let folder = Folder::new(8, Encoding::Decomposed);
+    let watch = Arc::new(Watch::default());
+    let observer = Arc::clone(&watch) as Arc<dyn mue_engine::EngineObserver>;
+    let settings = EngineSettings { warm_up: true, ..settings() };
+    let warm = Engine::open(folder.path(), settings, observer).unwrap();
+    let gather = watch.gather_cost().unwrap();
+    assert!(gather.mac_ns.is_finite() && gather.call_ns >= 0.0 && gather.element_ns >= 0.0);
+    let requests = |engine: &Engine| {
+        let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE)];
+        let captions =
+            exits.iter().zip(0..).map(|(exit, seed)| caption(engine, seed, exit.clone()));
+        captions.collect::<Vec<_>>()
+    };
+    let cold = open(&folder);
+    for (warm, cold) in replies(&warm, requests(&warm)).iter().zip(replies(&cold, requests(&cold)))
+    {
+        assert_eq!(warm.exit().decoder, cold.exit().decoder);
+    }
 }
 
 #[test]

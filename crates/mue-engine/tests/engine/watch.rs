@@ -1,9 +1,11 @@
 //! An observer that adds up.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use mue_engine::batcher::Observer;
 use mue_engine::{Branch, CacheUsage, EngineObserver, LayerStep};
+use mue_model::GatherCost;
 
 #[derive(Debug, Default)]
 pub(crate) struct Watch(Mutex<Seen>);
@@ -13,13 +15,10 @@ struct Seen {
     steps: Vec<LayerStep>,
     hits: usize,
     cache_bytes_most: usize,
+    gather_cost: Option<GatherCost>,
 }
 
 impl Watch {
-    pub(crate) fn forget(&self) {
-        *self.0.lock().unwrap() = Seen::default();
-    }
-
     /// Row-layers computed in a branch.
     pub(crate) fn rows(&self, branch: Branch) -> usize {
         let seen = self.0.lock().unwrap();
@@ -30,6 +29,10 @@ impl Watch {
         self.0.lock().unwrap().hits
     }
 
+    pub(crate) fn gather_cost(&self) -> Option<GatherCost> {
+        self.0.lock().unwrap().gather_cost
+    }
+
     pub(crate) fn cache_bytes_most(&self) -> usize {
         self.0.lock().unwrap().cache_bytes_most
     }
@@ -38,6 +41,10 @@ impl Watch {
 impl Observer for Watch {}
 
 impl EngineObserver for Watch {
+    fn warmed_up(&self, _duration: Duration, gather: &GatherCost) {
+        self.0.lock().unwrap().gather_cost = Some(*gather);
+    }
+
     fn layer(&self, step: &LayerStep) {
         self.0.lock().unwrap().steps.push(*step);
     }

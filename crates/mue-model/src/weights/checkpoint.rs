@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 use super::error::CheckpointError;
 use super::folder::{self, Chosen};
 use super::names::{self, CanonicalWeights};
@@ -45,6 +47,16 @@ impl Checkpoint {
             Chosen::Whole(file) => Self::open_file(file),
             Chosen::Sharded(shards) => Self::open_shards(shards),
         }
+    }
+
+    /// The tensors of a safetensors file that is in memory; `name` is what errors call it.
+    ///
+    /// # Errors
+    ///
+    /// If the bytes are not such a file.
+    pub fn from_safetensors(name: &Path, bytes: &Bytes) -> Result<Self, CheckpointError> {
+        let tensors = safetensors_file::parse(name, bytes)?;
+        Ok(Self { files: vec![name.to_owned()], tensors })
     }
 
     fn open_file(path: PathBuf) -> Result<Self, CheckpointError> {

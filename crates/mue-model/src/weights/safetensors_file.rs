@@ -19,7 +19,14 @@ pub(super) const HEADER_BYTES_MAX: u64 = 100_000_000;
 
 /// The tensors of the safetensors file `path`, all slices of one map.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, RawTensor>, CheckpointError> {
-    let file = map_file(path).map_err(CheckpointError::read(path))?;
+    parse(path, &map_file(path).map_err(CheckpointError::read(path))?)
+}
+
+/// The tensors in the bytes of a safetensors file, all slices of them; errors call it `path`.
+pub(super) fn parse(
+    path: &Path,
+    file: &Bytes,
+) -> Result<BTreeMap<String, RawTensor>, CheckpointError> {
     let wrong_length = |expected| CheckpointError::SafetensorsLength {
         path: path.to_path_buf(),
         expected,

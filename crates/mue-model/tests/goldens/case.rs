@@ -245,17 +245,19 @@ impl<'a> Report<'a> {
             if valid(index) {
                 let allowed = self.slack * (absolute + relative * e.abs());
                 let share = (e - f).abs() / allowed;
-                if !(share <= worst.0) {
+                // What is no number is infinitely wrong.
+                let share = if share.is_nan() { f32::INFINITY } else { share };
+                if share > worst.0 {
                     worst = (share, index);
                 }
             }
         }
         let (share, index) = worst;
-        if !(share <= 1.0) {
+        if share > 1.0 {
             let (e, f) = (expected[index], found[index]);
             self.failures.push(format!("{name}[{index}]: expected {e}, found {f} ({share:.1}x)"));
         }
-        if !(share <= self.worst.0) {
+        if share > self.worst.0 {
             self.worst = (share, name.to_owned());
         }
     }

@@ -29,7 +29,7 @@ pub(crate) fn run(case: &Case, device: &Device, report: &mut Report<'_>) {
     ];
     for (name, decoder_state) in states {
         for execution in [Execution::Compacted, Execution::Masked] {
-            let options = RunOptions { execution, decoder_state };
+            let options = RunOptions { execution, decoder_state, ..RunOptions::default() };
             let model = case.model(device, options);
             for (suffix, policy) in policies(case) {
                 let prefix = format!("{name}{suffix}.");

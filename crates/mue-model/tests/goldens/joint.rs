@@ -148,7 +148,7 @@ pub(crate) fn decoder(
         prefix: prefix.clone(),
         policy: BranchPolicy::Full,
     });
-    let mut run = model.begin_answers(requests.collect());
+    let mut run = model.begin_answers(requests.collect(), &[0, 1, 2]);
     let name = |part: &str| format!("{prefix}{part}");
     report.tokens(&name("dec_embedding"), run.hidden(), &valid);
     report.tokens(&name("dec_layer_0"), run.hidden(), &valid);

@@ -8,7 +8,7 @@ use crate::captions::encode;
 use crate::requests::{Outcome, Request};
 
 /// Tokens that count as answers.
-const ANSWERS: [u32; 3] = [7, 5, 11];
+pub(crate) const ANSWERS: [u32; 3] = [7, 5, 11];
 
 pub(crate) fn answer_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
     let encoded = encode(model, requests);
@@ -33,7 +33,11 @@ pub(crate) fn answer_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
                 parts.iter().map(|part| part.exit().similarities.clone()).collect();
             layers.push(answer.exit.layer);
             similarities.push(answer.exit.similarities);
-            Outcome { ids: Vec::new(), log_probs: answer.log_probs, layers, similarities }
+            let mut predictions = vec![Vec::new(); parts.len()];
+            predictions.push(answer.exit.predictions);
+            let macs = [answer.cost.macs, answer.cost.macs_full];
+            let log_probs = answer.log_probs;
+            Outcome { ids: Vec::new(), log_probs, layers, similarities, predictions, macs }
         })
         .collect()
 }

@@ -71,12 +71,15 @@ fn outcome(encoded: &[Arc<BranchEncoding>; 2], answer: DecodedAnswer) -> Outcome
     let mut layers: Vec<usize> = encoded.iter().map(|part| part.exit().layer).collect();
     let mut similarities: Vec<Vec<f32>> =
         encoded.iter().map(|part| part.exit().similarities.clone()).collect();
+    let mut predictions = vec![Vec::new(); encoded.len()];
     for exit in answer.exits {
         layers.push(exit.layer);
         similarities.push(exit.similarities);
+        predictions.push(exit.predictions);
     }
+    let macs = [answer.cost.macs, answer.cost.macs_full];
     let best = answer.hypotheses.into_iter().next().unwrap();
-    Outcome { ids: best.tokens, log_probs: best.log_probs, layers, similarities }
+    Outcome { ids: best.tokens, log_probs: best.log_probs, layers, similarities, predictions, macs }
 }
 
 /// The most probable token at every step, chosen here from the model's logits.

@@ -10,16 +10,25 @@ mod captions;
 mod model;
 mod requests;
 
-use mue_model::{BranchPolicy, Execution, ExitPolicy};
+use mue_model::{BranchPolicy, Execution, ExitPolicy, GatherCost, RunOptions};
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 
 use answers::answer_all;
 use captions::{caption_all, greedy_by_hand};
-use model::{model, with_execution};
+use model::{model, with_options};
 use requests::{Outcome, Request, requests, undecided};
 
-const MASKED: Execution = Execution::Masked;
+/// Rows that have left are computed on, and the results thrown away.
+fn masked() -> RunOptions {
+    RunOptions { execution: Execution::Masked, ..RunOptions::default() }
+}
+
+/// Rows are gathered only where many have left at once.
+fn rarely_gathered() -> RunOptions {
+    let gather = GatherCost { call_ns: 60_000.0, ..GatherCost::FREE };
+    RunOptions { gather, ..RunOptions::default() }
+}
 
 /// Both are the same up to rounding.
 fn same(a: &[Outcome], b: &[Outcome]) -> Result<(), TestCaseError> {
@@ -47,13 +56,13 @@ proptest! {
 
     #[test]
     fn compacted_is_masked((seed, requests) in requests(4)) {
-        let (compacted, masked) = (model(seed), with_execution(seed, MASKED));
-        let captions = caption_all(&compacted, &requests);
-        prop_assume!(!undecided(&captions, &requests));
-        same(&captions, &caption_all(&masked, &requests))?;
-        let answers = answer_all(&compacted, &requests);
-        prop_assume!(!undecided(&answers, &requests));
-        same(&answers, &answer_all(&masked, &requests))?;
+        for run in [caption_all, answer_all] {
+            let compacted = run(&model(seed), &requests);
+            prop_assume!(!undecided(&compacted, &requests));
+            for options in [masked(), rarely_gathered()] {
+                same(&compacted, &run(&with_options(seed, options), &requests))?;
+            }
+        }
     }
 
     #[test]
@@ -183,6 +192,51 @@ proptest! {
                 prop_assert_eq!(noted.len(), *layer);
                 let first = requests::first_exit(rule, noted, model.config().encoder_layers);
                 prop_assert_eq!(*layer, first);
+            }
+        }
+    }
+
+    /// Exits by the answer: a row leaves where a reading of the noted answers says, and what the
+    /// layers were asked for is counted.
+    #[test]
+    fn rows_leave_where_their_answers_say((seed, requests) in requests(4)) {
+        let model = model(seed);
+        let layers = model.config().decoder_layers;
+        for run in [caption_all, answer_all] {
+            for (outcome, request) in run(&model, &requests).iter().zip(&requests) {
+                let policy = &request.policy.decoder;
+                // With several beams the best one's token does not tell whether all agree.
+                let is_patient = matches!(policy, BranchPolicy::Patience { .. });
+                if !policy.needs_prediction(1) || is_patient && request.beam_size > 1 {
+                    continue;
+                }
+                for (layer, answers) in outcome.layers.iter().zip(&outcome.predictions).skip(2) {
+                    let noted: Vec<usize> = answers.iter().map(|answer| answer.layer).collect();
+                    prop_assert_eq!(noted, (1..=*layer).collect::<Vec<_>>());
+                    prop_assert_eq!(*layer, requests::first_sure(policy, answers, layers));
+                }
+            }
+        }
+    }
+
+    /// Watching changes no answer, and costs the heads that full depth does without.
+    #[test]
+    fn watching_is_full_depth((seed, requests) in requests(3)) {
+        let model = model(seed);
+        let requests: Vec<Request> =
+            requests.into_iter().map(|it| Request { beam_size: 1, ..it }).collect();
+        let watch = |policy: ExitPolicy| ExitPolicy { decoder: BranchPolicy::Watch, ..policy };
+        let watched = with_policy(&requests, &watch(ExitPolicy::full()));
+        let full = with_policy(&requests, &ExitPolicy::full());
+        let heads = [model.macs().head(), model.macs().head_of(answers::ANSWERS.len())];
+        for (run, head) in [caption_all, answer_all].into_iter().zip(heads) {
+            let skipped_heads = model.config().decoder_layers as u64 - 1;
+            let (watched, full) = (run(&model, &watched), run(&model, &full));
+            same(&watched, &full)?;
+            for (watched, full) in watched.iter().zip(&full) {
+                let steps = full.layers.len() as u64 - 2;
+                prop_assert_eq!(watched.macs[0], full.macs[0] + steps * skipped_heads * head);
+                prop_assert_eq!(watched.macs[1], full.macs[1]);
             }
         }
     }

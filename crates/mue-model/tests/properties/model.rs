@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use mue_model::weights::{DType, RawTensor, initial_tensors};
-use mue_model::{Device, Execution, Ofa, OfaConfig, RunOptions};
+use mue_model::{Device, Ofa, OfaConfig, RunOptions};
 use serde_json::json;
 
 /// Layers of encoder and decoder alike.
@@ -12,10 +12,10 @@ pub(crate) const PIXELS: usize = 32;
 pub(crate) const VOCABULARY: u32 = 30;
 
 pub(crate) fn model(seed: u64) -> Ofa {
-    with_execution(seed, Execution::Compacted)
+    with_options(seed, RunOptions::default())
 }
 
-pub(crate) fn with_execution(seed: u64, execution: Execution) -> Ofa {
+pub(crate) fn with_options(seed: u64, options: RunOptions) -> Ofa {
     let config = OfaConfig::from_json(
         &json!({
             "vocab_size": VOCABULARY,
@@ -41,7 +41,6 @@ pub(crate) fn with_execution(seed: u64, execution: Execution) -> Ofa {
         .into_iter()
         .map(|(name, tensor)| (name.clone(), roughened(&name, &tensor, seed)))
         .collect();
-    let options = RunOptions { execution, ..RunOptions::default() };
     Ofa::from_tensors(&tensors, config, &device).unwrap().with_options(options)
 }
 

@@ -1,8 +1,8 @@
 //! Random requests, and what is compared of their answers.
 
 use mue_model::{
-    BranchPolicy, Device, ExitPolicy, LayerSignal, Schedule, SearchSettings, SimilarityRule,
-    Tensor, TensorData,
+    BranchPolicy, Device, ExitPolicy, LayerSignal, Prediction, Schedule, SearchSettings,
+    SimilarityRule, Tensor, TensorData,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -33,6 +33,10 @@ pub(crate) struct Outcome {
     pub(crate) layers: Vec<usize>,
     /// Similarities noted for each of these.
     pub(crate) similarities: Vec<Vec<f32>>,
+    /// Answers noted for each of these.
+    pub(crate) predictions: Vec<Vec<Prediction>>,
+    /// Multiply-accumulates of the decoder, and at full depth.
+    pub(crate) macs: [u64; 2],
 }
 
 impl Outcome {
@@ -85,19 +89,69 @@ pub(crate) fn first_exit(rule: &SimilarityRule, noted: &[f32], layers: usize) ->
 pub(crate) fn undecided(outcomes: &[Outcome], requests: &[Request]) -> bool {
     outcomes.iter().zip(requests).any(|(outcome, request)| {
         let policies = outcome.policies(&request.policy);
-        outcome.similarities.iter().zip(policies).enumerate().any(|(place, (noted, policy))| {
-            let BranchPolicy::Similarity(rule) = policy else { return false };
+        let noted = outcome.similarities.iter().zip(&outcome.predictions);
+        noted.zip(policies).enumerate().any(|(place, ((noted, answers), policy))| {
+            let rule = match policy {
+                BranchPolicy::Similarity(rule) => rule,
+                other => return answers.iter().any(|answer| hangs(other, answer)),
+            };
             noted.iter().enumerate().any(|(index, similarity)| {
                 let signal = LayerSignal {
                     layer: index + 1,
                     layers: LAYERS,
                     step: place.saturating_sub(2),
                     similarity: Some(*similarity),
+                    prediction: None,
                 };
                 (similarity - rule.threshold(signal)).abs() < UNDECIDED
             })
         })
     })
+}
+
+/// Whether an exit by the answer hangs on rounding.
+fn hangs(policy: &BranchPolicy, answer: &Prediction) -> bool {
+    let held = |values: &[f32]| values[answer.layer.min(values.len()) - 1];
+    match policy {
+        BranchPolicy::TopProbability { thresholds } => {
+            (answer.probability - held(thresholds)).abs() < UNDECIDED
+        }
+        BranchPolicy::Entropy { thresholds } => {
+            (answer.entropy - held(thresholds)).abs() < 10.0 * UNDECIDED
+        }
+        _ => false,
+    }
+}
+
+/// Where a policy that asks for answers lets a row go.
+pub(crate) fn first_sure(policy: &BranchPolicy, answers: &[Prediction], layers: usize) -> usize {
+    let held = |values: &[f32], layer: usize| values[layer.min(values.len()) - 1];
+    let is_sure = |answer: &&Prediction| match policy {
+        BranchPolicy::TopProbability { thresholds } => {
+            answer.probability > held(thresholds, answer.layer)
+        }
+        BranchPolicy::Entropy { thresholds } => answer.entropy < held(thresholds, answer.layer),
+        BranchPolicy::Patience { layers } => {
+            let newest = answers.iter().filter(|other| other.layer <= answer.layer);
+            let same = newest.rev().take_while(|other| other.token == answer.token).count();
+            same > *layers
+        }
+        _ => false,
+    };
+    answers.iter().find(is_sure).map_or(layers, |answer| answer.layer)
+}
+
+/// A policy of the decoder: answers can be asked there.
+fn decoder() -> impl Strategy<Value = BranchPolicy> {
+    let thresholds = |range: std::ops::Range<f32>| vec(range, 1..=LAYERS);
+    prop_oneof![
+        3 => branch(),
+        2 => thresholds(0.03..0.6)
+            .prop_map(|thresholds| BranchPolicy::TopProbability { thresholds }),
+        2 => thresholds(0.5..3.5).prop_map(|thresholds| BranchPolicy::Entropy { thresholds }),
+        1 => (1..=LAYERS).prop_map(|layers| BranchPolicy::Patience { layers }),
+        1 => Just(BranchPolicy::Watch),
+    ]
 }
 
 fn branch() -> impl Strategy<Value = BranchPolicy> {
@@ -112,7 +166,7 @@ fn branch() -> impl Strategy<Value = BranchPolicy> {
 }
 
 fn request() -> impl Strategy<Value = Request> {
-    let policy = (branch(), branch(), branch());
+    let policy = (branch(), branch(), decoder());
     let policy = policy.prop_map(|(image, text, decoder)| ExitPolicy { image, text, decoder });
     (any::<u64>(), vec(4..VOCABULARY, 1..8), policy, 1usize..4, 1usize..7, 0usize..3).prop_map(
         |(picture, text, policy, beam_size, tokens_max, joins_after)| {

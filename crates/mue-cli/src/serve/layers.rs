@@ -1,0 +1,102 @@
+//! The server's settings: a file, then the environment, then the command line.
+
+use anyhow::anyhow;
+use mue_server::Config;
+use toml::{Table, Value};
+
+use crate::error::user_error;
+
+/// What a key of the file is called in the environment begins with this.
+const PREFIX: &str = "MUE_";
+
+/// Reads `config/server.toml` or a part of it.
+///
+/// # Errors
+///
+/// If it is not TOML, or has a key or a value that means nothing.
+pub(super) fn from_file(text: &str) -> anyhow::Result<Config> {
+    toml::from_str(text).map_err(|error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        anyhow!("line {line}: {}", error.message())
+    })
+}
+
+/// Sets the keys that the environment has: `listen` is `MUE_LISTEN`, and so on.
+///
+/// Variables that are no key are left alone: an orchestrator may set its own.
+///
+/// # Errors
+///
+/// If a value is not of its key's type.
+pub(super) fn with_environment(
+    config: &Config,
+    variable: impl Fn(&str) -> Option<String>,
+) -> anyhow::Result<Config> {
+    let mut table = Table::try_from(config)?;
+    for (key, value) in &mut table {
+        let name = format!("{PREFIX}{}", key.to_uppercase());
+        let Some(text) = variable(&name) else { continue };
+        *value = parsed(&text, value).ok_or_else(|| {
+            let error = anyhow!("{name}: {text:?} is no {}", value.type_str());
+            user_error(error, "config/server.toml explains the key of this name")
+        })?;
+    }
+    let remedy = "config/server.toml explains every key";
+    table.try_into().map_err(|error: toml::de::Error| {
+        user_error(anyhow!("the environment: {}", error.message()), remedy)
+    })
+}
+
+/// A value of the type of another; strings need no quotes.
+fn parsed(text: &str, like: &Value) -> Option<Value> {
+    if like.is_str() {
+        return Some(Value::String(text.to_owned()));
+    }
+    let value: Value = text.parse().ok()?;
+    value.same_type(like).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = include_str!("../../../../config/server.toml");
+
+    #[test]
+    fn the_file_has_every_key_explained_and_its_values_are_the_defaults() {
+        assert_eq!(from_file(FILE).unwrap(), Config::default());
+        let keys = Table::try_from(Config::default()).unwrap();
+        let lines: Vec<&str> = FILE.lines().collect();
+        for key in keys.keys() {
+            let starts = |line: &&str| line.starts_with(&format!("{key} = "));
+            let place = lines.iter().position(starts);
+            let place = place.unwrap_or_else(|| panic!("{key} is not in the file"));
+            assert!(lines[place - 1].starts_with("# "), "{key} is not explained");
+        }
+    }
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let config = from_file("listen = \"[::1]:1\"\nrows_max = 8").unwrap();
+        let variable = |name: &str| match name {
+            "MUE_LISTEN" => Some(String::from("0.0.0.0:80")),
+            "MUE_DRAIN_S_MAX" => Some(String::from("5")),
+            _ => None,
+        };
+        let config = with_environment(&config, variable).unwrap();
+        assert_eq!((config.listen.as_str(), config.rows_max), ("0.0.0.0:80", 8));
+        assert_eq!(config.drain_s_max, 5);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        let error = from_file("rows_max = 8\nrows = 8").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("rows"), "{error}");
+        let config = Config::default();
+        for text in ["many", "-1", "\"8\"", "8 9", ""] {
+            let variable = |name: &str| (name == "MUE_ROWS_MAX").then(|| text.to_owned());
+            let error = with_environment(&config, variable).unwrap_err().to_string();
+            assert!(error.contains("ROWS_MAX") || error.contains("environment"), "{error}");
+        }
+    }
+}

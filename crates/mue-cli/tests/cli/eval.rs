@@ -1,0 +1,91 @@
+//! `mue eval` and `mue calibrate`.
+
+use serde_json::Value;
+
+use crate::checkpoint::imported;
+use crate::{mue, stderr, stdout};
+
+const DATA: &str = "scenes:seed=1,count=12";
+
+fn run(folder: &std::path::Path, args: &[&str]) -> String {
+    let output = mue(folder).args(args).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    stdout(&output).to_owned()
+}
+
+#[test]
+fn full_depth_and_exits_are_measured_in_one_run() {
+    let (folder, _) = imported();
+    let base = ["eval", "--data", DATA, "--model", "model", "--timed", "2"];
+    let exit = ["--exit", "image=-1,text=-1,decoder=-1", "--out", "report", "--json"];
+    let tasks = ["--task", "caption", "--task", "entailment"];
+    let text = run(folder.path(), &[&base[..], &exit, &tasks].concat());
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let number = |value: &Value| value.as_f64().unwrap();
+    for task in ["caption", "entailment"] {
+        let report = &report[task];
+        assert_eq!(report["samples"], 12);
+        assert_eq!(report["timed_samples"], 2);
+        for branch in ["image", "text", "decoder"] {
+            assert_eq!(number(&report["full"]["layers"][branch]), 3.0, "{task} {branch}");
+            assert_eq!(number(&report["exit"]["layers"][branch]), 1.0, "{task} {branch}");
+        }
+        let saved = 1.0 - number(&report["exit"]["macs"]) / number(&report["full"]["macs"]);
+        let interval = &report["intervals"]["macs_saved"];
+        assert!((number(&report["macs_saved"]) - saved).abs() < 1e-9);
+        assert!(number(&interval["low"]) <= saved && saved <= number(&interval["high"]));
+        assert!(number(&report["full"]["wall_ms_p50"]) > 0.0 && report["wall_saved"].is_f64());
+    }
+    let (captions, labels) = (&report["caption"], &report["entailment"]);
+    assert!(captions["full"]["quality"]["cider_d"].is_f64());
+    assert!(captions["full"]["quality"]["exact_match"].is_f64());
+    assert!(labels["full"]["quality"]["accuracy"].is_f64());
+    assert!(!labels["full"]["quality"]["families"].as_object().unwrap().is_empty());
+
+    let read = |name: &str| std::fs::read_to_string(folder.path().join("report").join(name));
+    assert_eq!(serde_json::from_str::<Value>(&read("report.json").unwrap()).unwrap(), report);
+    assert!(read("report.md").unwrap().contains("| MMAC per request |"));
+    let results: Value = serde_json::from_str(&read("captions.json").unwrap()).unwrap();
+    assert_eq!(results.as_array().unwrap().len(), 12);
+    assert!(results[0]["image_id"].is_u64() && results[0]["caption"].is_string());
+}
+
+#[test]
+fn what_was_calibrated_is_how_the_model_exits() {
+    let (folder, model) = imported();
+    let base = ["--data", DATA, "--model", "model", "--task", "entailment"];
+    let mue_before = mue(folder.path()).arg("eval").args(base).args(["--exit", "mue"]).output();
+    assert_eq!(mue_before.unwrap().status.code(), Some(2), "nothing is calibrated yet");
+
+    let calibrate = ["calibrate", "--promise", "0", "--search", "6", "--points", "3"];
+    let table = run(folder.path(), &[&calibrate[..], &base].concat());
+    assert!(table.starts_with("### entailment"), "{table}");
+    let json = std::fs::read(model.join("calibration.json")).unwrap();
+    let calibration: Value = serde_json::from_slice(&json).unwrap();
+    let points = calibration["entailment"]["points"].as_array().unwrap();
+    assert!((1..=3).contains(&points.len()));
+    for point in points {
+        assert_eq!((&point["samples"], &point["confidence"]), (&6.into(), &0.95.into()));
+    }
+    assert!(calibration["caption"]["points"].as_array().unwrap().is_empty());
+    for exit in ["mue", "auto", "quality=0"] {
+        let args = ["eval", "--timed", "1", "--exit", exit];
+        assert!(run(folder.path(), &[&args[..], &base].concat()).contains("### entailment"));
+    }
+}
+
+#[test]
+fn data_and_samples_must_be_there() {
+    let (folder, _) = imported();
+    let eval = ["eval", "--task", "caption", "--model", "model"];
+    let calibrate = ["calibrate", "--task", "caption", "--model", "model"];
+    for (args, word) in [
+        ([&eval[..], &["--data", "nowhere"]].concat(), "nowhere"),
+        ([&calibrate[..], &["--data", DATA, "--search", "12"]].concat(), "certify"),
+        ([&calibrate[..], &["--data", DATA, "--confidence", "1"]].concat(), "confidence"),
+    ] {
+        let output = mue(folder.path()).args(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{}", stderr(&output));
+    }
+}

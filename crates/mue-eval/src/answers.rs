@@ -1,0 +1,88 @@
+//! Answers to a data set in several ways to exit, in one pass over its pictures.
+
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use mue_data::datasets::SampleText;
+use mue_engine::{Engine, ExitChoice, Reply};
+
+use crate::{EvalData, EvalError, EvalSample};
+
+/// Samples whose pictures are in memory at a time.
+const CHUNK: usize = 128;
+
+/// What the samples of a data set were answered.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Names of the samples.
+    pub ids: Vec<String>,
+    /// What is true of them.
+    pub truths: Vec<SampleText>,
+    /// By way to exit: one reply per sample.
+    pub replies: Vec<Vec<Reply>>,
+    /// By way to exit: how long it took, batched as the engine does.
+    pub durations: Vec<Duration>,
+}
+
+/// Answers samples once for every way to exit.
+///
+/// All ways take turns on the same few samples, each time in the opposite order, so that a machine
+/// that slows down does not favour one of them; an engine with an image cache encodes a picture
+/// once for all that leave the image branch alike.
+///
+/// # Errors
+///
+/// If a sample cannot be read, asked or answered.
+pub fn answer(
+    engine: &Engine,
+    (data, range): (&EvalData, Range<usize>),
+    exits: &[ExitChoice],
+) -> Result<Answers, EvalError> {
+    let mut answers = Answers {
+        replies: vec![Vec::new(); exits.len()],
+        durations: vec![Duration::ZERO; exits.len()],
+        ..Answers::default()
+    };
+    let mut samples = data.samples(engine, range)?;
+    let mut is_reversed = false;
+    loop {
+        let chunk: Vec<EvalSample> = samples.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
+        if chunk.is_empty() {
+            return Ok(answers);
+        }
+        let mut order: Vec<usize> = (0..exits.len()).collect();
+        if is_reversed {
+            order.reverse();
+        }
+        is_reversed = !is_reversed;
+        for way in order {
+            let (replies, duration) = answer_chunk(engine, &chunk, &exits[way])?;
+            answers.replies[way].extend(replies);
+            answers.durations[way] += duration;
+        }
+        for sample in chunk {
+            answers.ids.push(sample.id);
+            answers.truths.push(sample.text);
+        }
+    }
+}
+
+fn answer_chunk(
+    engine: &Engine,
+    chunk: &[EvalSample],
+    exit: &ExitChoice,
+) -> Result<(Vec<Reply>, Duration), EvalError> {
+    let requests =
+        chunk.iter().map(|sample| sample.request(engine, exit)).collect::<Result<Vec<_>, _>>()?;
+    let start = Instant::now();
+    let outcomes = engine.answer_all(requests)?;
+    let duration = start.elapsed();
+    let replies = chunk.iter().zip(outcomes).map(|(sample, outcome)| {
+        let answer = outcome.map_err(|error| EvalError::Answer {
+            sample: sample.id.clone(),
+            reason: error.to_string(),
+        })?;
+        Ok(answer.output)
+    });
+    Ok((replies.collect::<Result<_, EvalError>>()?, duration))
+}

@@ -1,0 +1,147 @@
+//! Which of the rules found keep how much, at a stated confidence.
+//!
+//! Rules are ordered from the safest to the cheapest by the search, whose samples the certificate
+//! does not use. Each has a lower bound of its own; what it may promise is the lowest bound up to
+//! its place. So for every quality that may be asked, the rules that promise it are those that
+//! fixed-sequence testing accepts (Angelopoulos et al., "Learn then test", 2021, section 3), and
+//! the chance that any of them keeps less is at most one minus the confidence, however many there
+//! are and whichever is chosen.
+//!
+//! A bound is the paired bootstrap's for the retention measured on fresh samples
+//! ([`Bootstrap::fresh_ratio`]), with one sample added on which everything is lost, so that data
+//! without a loss does not promise that there is none. It is an approximation for large samples;
+//! Hoeffding-Bentkus, which is exact, needs far more of them, since it does not see that the two
+//! scores of a sample hardly ever differ.
+
+use mue_engine::{Engine, ExitChoice, OperatingPoint};
+
+use super::{CalibrationPlan, Trial};
+use crate::evaluation::{layers, macs, mean};
+use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score};
+
+const DRAWS: usize = 4_000;
+
+/// The frontier of quality and compute, from the safest rules to the cheapest.
+pub(super) fn ladder(mut trials: Vec<Trial>, plan: &CalibrationPlan) -> Vec<Trial> {
+    // Cheapest first: what a cheaper one keeps, too, is of no use.
+    trials.sort_by(|a, b| a.macs.total_cmp(&b.macs).then(b.retention.total_cmp(&a.retention)));
+    let mut frontier: Vec<Trial> = Vec::new();
+    for trial in trials {
+        if frontier.last().is_none_or(|last| trial.retention > last.retention) {
+            frontier.push(trial);
+        }
+    }
+    frontier.reverse();
+    // Nobody asks for a tenth less than what is promised.
+    let lowest = plan.promise - 0.1;
+    let useful = frontier.iter().filter(|trial| trial.retention >= lowest).count();
+    frontier.truncate(useful.max(1));
+    thin(frontier, plan.points)
+}
+
+/// At most so many, evenly chosen, the first and the last among them.
+fn thin(trials: Vec<Trial>, most: usize) -> Vec<Trial> {
+    let (count, most) = (trials.len(), most.max(2));
+    if count <= most {
+        return trials;
+    }
+    let chosen: Vec<usize> = (0..most).map(|place| place * (count - 1) / (most - 1)).collect();
+    let chosen = |(place, trial)| chosen.contains(&place).then_some(trial);
+    trials.into_iter().enumerate().filter_map(chosen).collect()
+}
+
+/// Runs a ladder of rules on the samples that the search has not seen.
+pub(super) fn certify(
+    engine: &Engine,
+    (data, plan): (&EvalData, &CalibrationPlan),
+    ladder: &[Trial],
+) -> Result<Vec<OperatingPoint>, EvalError> {
+    let mut ways = vec![ExitChoice::Off];
+    ways.extend(ladder.iter().map(|trial| ExitChoice::Rules(trial.rules.clone())));
+    let answers = answer(engine, (data, plan.search..data.len()), &ways)?;
+    let scored = score(&answers.truths, &answers.replies)?;
+    let Some((full, exits)) = scored.split_first() else { return Ok(Vec::new()) };
+    let macs_full = mean(answers.replies.iter().take(1).flatten().map(macs));
+    let mut promised = f64::INFINITY;
+    let mut points = Vec::with_capacity(ladder.len());
+    for ((trial, exit), replies) in ladder.iter().zip(exits).zip(answers.replies.iter().skip(1)) {
+        let both = exit.samples.iter().zip(&full.samples);
+        let pairs: Vec<Pair> =
+            both.map(|(value, baseline)| Pair { value: *value, baseline: *baseline }).collect();
+        promised = bound(pairs, plan)?.min(promised);
+        points.push(OperatingPoint {
+            exits: trial.rules.clone(),
+            retention: kept(exit.quality.main(), full.quality.main()),
+            retention_low: promised,
+            confidence: plan.confidence,
+            macs: mean(replies.iter().map(macs)),
+            macs_full,
+            layers: layers(replies),
+            data: data.name().to_owned(),
+            samples: exit.samples.len(),
+        });
+    }
+    Ok(points)
+}
+
+/// What the retention on fresh samples is at least.
+fn bound(mut pairs: Vec<Pair>, plan: &CalibrationPlan) -> Result<f64, BootstrapError> {
+    let baseline = mean(pairs.iter().map(|pair| pair.baseline));
+    pairs.push(Pair { value: 0.0, baseline });
+    // The low end of a two-sided interval is a one-sided bound at higher confidence.
+    let confidence = 2.0 * plan.confidence - 1.0;
+    let bootstrap = Bootstrap { draws: DRAWS, confidence, seed: 0 };
+    match bootstrap.fresh_ratio(&pairs, plan.fresh) {
+        // Where full depth itself may be wrong throughout, nothing can be promised.
+        Err(BootstrapError::NoBaseline) => Ok(0.0),
+        interval => Ok(interval?.low),
+    }
+}
+
+/// A model without any quality keeps nothing.
+fn kept(quality: f64, full: f64) -> f64 {
+    if full > 0.0 { quality / full } else { 0.0 }
+}
+
+/// The cheapest point that promises so much and saves anything.
+pub(super) fn cheapest(points: &[OperatingPoint], promise: f64) -> Option<&OperatingPoint> {
+    points
+        .iter()
+        .filter(|point| point.retention_low >= promise && point.macs < point.macs_full)
+        .min_by(|a, b| a.macs.total_cmp(&b.macs))
+}
+
+#[cfg(test)]
+mod tests {
+    use mue_engine::ExitRules;
+
+    use super::*;
+
+    const PLAN: CalibrationPlan =
+        CalibrationPlan { search: 10, promise: 0.97, confidence: 0.95, fresh: 1_000, points: 3 };
+
+    fn trial(retention: f64, macs: f64) -> Trial {
+        Trial { rules: ExitRules::default(), retention, macs }
+    }
+
+    #[test]
+    fn a_ladder_falls_in_quality_and_cost() {
+        let trials =
+            [(0.99, 50.0), (0.98, 60.0), (1.0, 90.0), (0.5, 10.0), (0.95, 30.0), (0.9, 20.0)];
+        let found = ladder(trials.map(|(kept, macs)| trial(kept, macs)).to_vec(), &PLAN);
+        let found: Vec<f64> = found.iter().map(|trial| trial.macs).collect();
+        assert_eq!(found, [90.0, 50.0, 20.0], "dominated, useless and middling ones are gone");
+    }
+
+    #[test]
+    fn more_losses_promise_less_and_none_do_not_promise_all() {
+        let pairs = |lost: usize| {
+            let value = |place: usize| if place < lost { 0.0 } else { 1.0 };
+            (0..2_000).map(|place| Pair { value: value(place), baseline: 1.0 }).collect()
+        };
+        let bound = |lost| bound(pairs(lost), &PLAN).unwrap();
+        assert!(bound(0) < 1.0 && bound(0) > 0.995);
+        assert!(bound(20) < 0.99 && bound(20) > 0.98, "1% lost, and the doubt beside it");
+        assert!(bound(40) < bound(20));
+    }
+}

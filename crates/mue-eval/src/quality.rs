@@ -1,0 +1,125 @@
+//! How good the replies to a data set are.
+
+use std::collections::BTreeMap;
+
+use mue_data::datasets::SampleText;
+use mue_engine::{Label, Reply};
+use serde::Serialize;
+
+use crate::{CaptionCorpus, EntailmentSample, EvalError, ScoreError, score_entailment};
+
+/// The scores of a set of replies.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Quality {
+    /// Of entailments.
+    Entailment {
+        /// Share of right answers.
+        accuracy: f64,
+        /// The same by kind of hypothesis, where the data tells kinds apart.
+        families: BTreeMap<String, f64>,
+    },
+    /// Of captions.
+    Caption {
+        /// CIDEr-D: what COCO publishes as "CIDEr", from 0 to 10.
+        cider_d: f64,
+        /// Share of captions that are the canonical one, word for word.
+        exact_match: f64,
+        /// BLEU-1 to BLEU-4.
+        bleu: [f64; 4],
+        /// ROUGE-L.
+        rouge_l: f64,
+        /// Plain CIDEr.
+        cider: f64,
+    },
+}
+
+impl Quality {
+    /// The score that retention is about: accuracy, or CIDEr-D.
+    pub fn main(&self) -> f64 {
+        match self {
+            Self::Entailment { accuracy, .. } => *accuracy,
+            Self::Caption { cider_d, .. } => *cider_d,
+        }
+    }
+}
+
+/// A quality and what each sample adds to it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scored {
+    /// Of all samples.
+    pub quality: Quality,
+    /// By sample: 1 or 0 for a right or wrong answer, or its CIDEr-D.
+    pub samples: Vec<f64>,
+}
+
+/// Scores replies, by way to exit, against what is true.
+///
+/// # Errors
+///
+/// If there are no samples, or a reply is not to its sample's question.
+pub fn score(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scored>, EvalError> {
+    match truths.first() {
+        None => Err(ScoreError::NoSamples.into()),
+        Some(SampleText::Captions(_)) => score_captions(truths, ways),
+        Some(SampleText::Hypothesis { .. }) => {
+            Ok(ways.iter().map(|replies| score_labels(truths, replies)).collect())
+        }
+    }
+}
+
+fn score_captions(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scored>, EvalError> {
+    let references: Vec<&[String]> = truths
+        .iter()
+        .map(|truth| match truth {
+            SampleText::Captions(references) => references.as_slice(),
+            SampleText::Hypothesis { .. } => &[],
+        })
+        .collect();
+    let corpus = CaptionCorpus::new(&references)?;
+    let score = |replies: &Vec<Reply>| {
+        let texts: Vec<&str> = replies.iter().map(caption).collect();
+        let scores = corpus.score(&texts)?;
+        let quality = Quality::Caption {
+            cider_d: scores.cider_d,
+            exact_match: scores.canonical_match,
+            bleu: scores.bleu,
+            rouge_l: scores.rouge_l,
+            cider: scores.cider,
+        };
+        let samples = scores.samples.iter().map(|sample| sample.cider_d).collect();
+        Ok(Scored { quality, samples })
+    };
+    ways.iter().map(score).collect()
+}
+
+/// The caption of a reply; an entailment has none.
+pub(crate) fn caption(reply: &Reply) -> &str {
+    match reply {
+        Reply::Caption(caption) => &caption.text,
+        Reply::Entailment(_) => "",
+    }
+}
+
+fn score_labels(truths: &[SampleText], replies: &[Reply]) -> Scored {
+    let samples: Vec<EntailmentSample<'_>> = truths
+        .iter()
+        .zip(replies)
+        .filter_map(|(truth, reply)| match (truth, reply) {
+            (SampleText::Hypothesis { label, family, .. }, Reply::Entailment(entailment)) => {
+                Some(EntailmentSample {
+                    expected: Label::from(*label),
+                    predicted: entailment.label,
+                    family: family.as_deref(),
+                })
+            }
+            _ => None,
+        })
+        .collect();
+    let scores = score_entailment(&samples);
+    let families = scores.families.into_iter();
+    let families = families.filter_map(|(name, tally)| Some((name, tally.accuracy()?))).collect();
+    let quality = Quality::Entailment { accuracy: scores.accuracy.unwrap_or_default(), families };
+    let samples = scores.is_correct.iter().map(|right| f64::from(u8::from(*right))).collect();
+    Scored { quality, samples }
+}

@@ -1,0 +1,117 @@
+//! Whether gathering the survivors of an exit costs less than computing the others on.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::exit::BranchPolicy;
+use crate::model::Ofa;
+use crate::rows::{RowIndex, SelectRows};
+
+/// What gathering rows costs on a device, and what computing them does.
+///
+/// With [`FREE`](Self::FREE), the default, a layer computes active rows only. A measured cost lets
+/// rows that have left be computed on, and thrown away, where a gather would take longer: with few
+/// rows of a small model on a device where every call is dear.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GatherCost {
+    /// One gather, however small, in nanoseconds.
+    pub call_ns: f64,
+    /// Each element gathered.
+    pub element_ns: f64,
+    /// Each multiply-accumulate of a further row in a layer.
+    pub mac_ns: f64,
+}
+
+impl GatherCost {
+    /// Gathering always pays.
+    pub const FREE: Self = Self { call_ns: 0.0, element_ns: 0.0, mac_ns: 1.0 };
+
+    /// Whether gathering so many elements costs less than the next layer's work on the others.
+    pub fn pays(&self, elements: usize, saved_macs: u64) -> bool {
+        let gather = self.call_ns + self.element_ns * elements as f64;
+        saved_macs > 0 && gather < self.mac_ns * saved_macs as f64
+    }
+}
+
+impl Default for GatherCost {
+    fn default() -> Self {
+        Self::FREE
+    }
+}
+
+/// Rows of the two sizes that are compared.
+const ROWS: [usize; 2] = [2, 6];
+
+/// Timed runs of each; the least counts, since noise only adds.
+const RUNS: usize = 4;
+
+impl Ofa {
+    /// Measures on the model's device, with pictures of `side` pixels: some encoder layers and some
+    /// gathers.
+    pub fn measure_gather(&self, side: usize) -> GatherCost {
+        let [few, many] = ROWS.map(|rows| self.time_layer(rows, side));
+        let macs = (many.macs - few.macs).max(1) as f64;
+        let mac_ns = ((many.layer_ns - few.layer_ns) / macs).max(0.0);
+        let elements = (many.elements - few.elements).max(1) as f64;
+        let element_ns = ((many.gather_ns - few.gather_ns) / elements).max(0.0);
+        let call_ns = (few.gather_ns - element_ns * few.elements as f64).max(0.0);
+        GatherCost { call_ns, element_ns, mac_ns }
+    }
+
+    fn time_layer(&self, rows: usize, side: usize) -> Sample {
+        let pixels = TensorData::zeros::<f32, _>([rows, 3, side, side]);
+        let pixels = Tensor::from_data(pixels, self.device());
+        let run = self.begin_images(pixels, vec![BranchPolicy::Full; rows]);
+        let (hidden, bias) = (run.hidden(), run.attention_bias());
+        let [_, tokens, width] = hidden.dims();
+        let layer = &self.encoder().layers[0];
+        // Reversed, so that no gather can be skipped.
+        let order = RowIndex::new((0..rows).rev().collect(), rows, self.device());
+        Sample {
+            macs: rows as u64 * self.macs().encoder_layer(tokens),
+            elements: rows * tokens * width,
+            layer_ns: least(|| layer.forward(hidden.clone(), bias.clone())),
+            gather_ns: least(|| hidden.clone().select_rows(&order)),
+        }
+    }
+}
+
+struct Sample {
+    macs: u64,
+    elements: usize,
+    layer_ns: f64,
+    gather_ns: f64,
+}
+
+/// The least time of some runs, the first of which only warms up.
+fn least(run: impl Fn() -> Tensor<3>) -> f64 {
+    let timed = || {
+        let start = Instant::now();
+        // Reading one number waits for a device that computes asynchronously.
+        black_box(run().slice([0..1, 0..1, 0..1]).into_data());
+        start.elapsed().as_nanos() as f64
+    };
+    timed();
+    (0..RUNS).map(|_| timed()).fold(f64::INFINITY, f64::min)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_free_gather_pays_if_it_saves_anything() {
+        assert!(GatherCost::FREE.pays(1 << 30, 1));
+        assert!(!GatherCost::FREE.pays(0, 0));
+    }
+
+    #[test]
+    fn a_dear_gather_pays_only_for_much_work() {
+        let cost = GatherCost { call_ns: 50_000.0, element_ns: 0.5, mac_ns: 0.01 };
+        assert!(!cost.pays(1000, 1_000_000), "50.5 us for 10 us");
+        assert!(cost.pays(1000, 10_000_000), "50.5 us for 100 us");
+        assert!(!cost.pays(1_000_000, 10_000_000), "550 us for 100 us");
+    }
+}

@@ -1,0 +1,172 @@
+//! What every answer says beside the words themselves: exits, compute, times.
+
+use std::time::Duration;
+
+use mue_engine::batcher::{Answer, BatchShare, Timing};
+use mue_engine::{BranchDepth, Compute, ExitTrace, Reply, TokenExit};
+use serde::Serialize;
+
+use crate::answering::Answered;
+
+/// The answers to one request.
+#[derive(Debug, Serialize)]
+pub(crate) struct AnswerJson<R> {
+    /// The request's id, as in `x-request-id`.
+    pub(crate) id: String,
+    /// The model's name.
+    pub(crate) model: String,
+    /// One per picture or hypothesis, in their order.
+    pub(crate) results: Vec<R>,
+    /// Where the time went.
+    pub(crate) timing_ms: TimingJson,
+    /// The company it was computed in.
+    pub(crate) batch: BatchJson,
+}
+
+/// Milliseconds in each stage; of a list, those of the result that took longest.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct TimingJson {
+    /// In the queue.
+    queue: f64,
+    /// Decoding and resizing pictures, all of a list together.
+    preprocess: f64,
+    /// In the encoder.
+    encode: f64,
+    /// In the decoder.
+    decode: f64,
+    /// From the request's arrival to its answer.
+    total: f64,
+}
+
+/// The batches that a request was part of; of a list, those of the result that took longest.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct BatchJson {
+    /// Rows that began to encode with it, its own included.
+    cohort_rows: usize,
+    /// Decoder steps that it took part in.
+    decode_steps: u64,
+    /// Mean rows of those steps, its own included.
+    decode_rows_mean: f64,
+}
+
+/// The layers at which a result left the model.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ExitJson {
+    /// The image branch.
+    image: DepthJson,
+    /// The text branch; in joint encoding it leaves with the image.
+    text: DepthJson,
+    /// The decoder.
+    decoder: DecoderJson,
+}
+
+/// Layers run of those there are.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct DepthJson {
+    /// Run.
+    layer: usize,
+    /// Possible.
+    layers: usize,
+}
+
+/// Decoder layers run of those there are.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DecoderJson {
+    /// Mean over the tokens.
+    mean_layer: f64,
+    /// Possible.
+    layers: usize,
+    /// By token, unless the request says `"trace": false`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Vec<TokenJson>>,
+}
+
+/// One token of an answer.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct TokenJson {
+    /// Its text, with the space before it.
+    pub(crate) text: String,
+    /// The layer at which it left the decoder.
+    pub(crate) layer: usize,
+}
+
+/// Multiply-accumulates of a result.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct ComputeJson {
+    /// Computed.
+    macs: u64,
+    /// The same at full depth.
+    macs_full: u64,
+    /// Share of full depth that was not computed, 0 to 1.
+    saved: f64,
+}
+
+impl<R> AnswerJson<R> {
+    /// With the results of an order, made one by one.
+    pub(crate) fn new(
+        (id, model): (String, String),
+        answered: Answered,
+        result: impl Fn(usize, Reply) -> Option<R>,
+    ) -> Self {
+        let Answered { answers, preprocess, total } = answered;
+        let slowest = answers.iter().max_by_key(|answer| answer.timing.total());
+        let (timing, batch) =
+            slowest.map_or_else(Default::default, |Answer { timing, batch, .. }| (*timing, *batch));
+        let results = answers.into_iter().map(|answer| answer.output).enumerate();
+        Self {
+            id,
+            model,
+            results: results.filter_map(|(place, reply)| result(place, reply)).collect(),
+            timing_ms: TimingJson::new(timing, preprocess, total),
+            batch: batch.into(),
+        }
+    }
+}
+
+impl TimingJson {
+    fn new(timing: Timing, preprocess: Duration, total: Duration) -> Self {
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        Self {
+            queue: ms(timing.queue),
+            preprocess: ms(preprocess),
+            encode: ms(timing.encode),
+            decode: ms(timing.decode),
+            total: ms(total),
+        }
+    }
+}
+
+impl ExitJson {
+    /// Of a result, with its tokens if they are wanted.
+    pub(crate) fn new(exit: &ExitTrace, tokens: Option<Vec<TokenJson>>) -> Self {
+        let steps = exit.decoder.len().max(1);
+        let mean_layer = exit.decoder.iter().sum::<usize>() as f64 / steps as f64;
+        let decoder = DecoderJson { mean_layer, layers: exit.decoder_layers, tokens };
+        Self { image: exit.image.into(), text: exit.text.into(), decoder }
+    }
+}
+
+impl From<BatchShare> for BatchJson {
+    fn from(batch: BatchShare) -> Self {
+        let BatchShare { cohort_rows, decode_steps, decode_rows_mean } = batch;
+        Self { cohort_rows, decode_steps, decode_rows_mean }
+    }
+}
+
+impl From<BranchDepth> for DepthJson {
+    fn from(depth: BranchDepth) -> Self {
+        Self { layer: depth.layer, layers: depth.layers }
+    }
+}
+
+impl From<TokenExit> for TokenJson {
+    fn from(token: TokenExit) -> Self {
+        Self { text: token.text, layer: token.layer }
+    }
+}
+
+impl From<Compute> for ComputeJson {
+    fn from(compute: Compute) -> Self {
+        Self { macs: compute.macs, macs_full: compute.macs_full, saved: compute.saved() }
+    }
+}

@@ -1,0 +1,156 @@
+//! From what a client asks to the model's answers.
+
+use std::collections::VecDeque;
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+use mue_engine::batcher::{Answer, Priority, RequestError, Submission};
+use mue_engine::{Image, InvalidRequest, Pending, Reply, Request, TokenExit};
+
+use crate::app::App;
+use crate::picture::Picture;
+use crate::problem::{Code, Problem};
+
+/// What can be asked of the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Task {
+    /// A picture in words.
+    Caption,
+    /// Whether a picture supports a sentence.
+    Entailment,
+}
+
+impl Task {
+    /// Every task.
+    pub(crate) const ALL: [Self; 2] = [Self::Caption, Self::Entailment];
+
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Caption => "caption",
+            Self::Entailment => "entailment",
+        }
+    }
+
+    /// The route that asks for it.
+    pub(crate) fn route(self) -> &'static str {
+        match self {
+            Self::Caption => "/v1/caption",
+            Self::Entailment => "/v1/entailment",
+        }
+    }
+}
+
+/// What a client asks, but for the task itself.
+pub(crate) struct Order {
+    pub(crate) task: Task,
+    pub(crate) pictures: Vec<Picture>,
+    /// Rows that it will need, for all pictures together.
+    pub(crate) rows: usize,
+    pub(crate) priority: Priority,
+    pub(crate) arrived: Instant,
+    pub(crate) deadline: Instant,
+    /// Whether the tokens are wanted as they come.
+    pub(crate) stream: bool,
+}
+
+/// An order that the queue has taken. Dropping it cancels what is not answered.
+pub(crate) struct Accepted {
+    task: Task,
+    /// Those that are not answered yet, in their order.
+    tickets: VecDeque<Pending>,
+    answers: Vec<Answer<Reply>>,
+    arrived: Instant,
+    preprocess: Duration,
+}
+
+/// What happens to an order.
+pub(crate) enum Progress {
+    /// A token of the result of this place.
+    Token(usize, TokenExit),
+    /// Everything; nothing comes after it.
+    Answered(Answered),
+}
+
+/// Every answer to an order.
+pub(crate) struct Answered {
+    pub(crate) answers: Vec<Answer<Reply>>,
+    pub(crate) preprocess: Duration,
+    pub(crate) total: Duration,
+}
+
+/// Puts an order into the queue, whole or not at all.
+///
+/// Its rows are reserved before the first picture is decoded, so that nobody decodes pictures only
+/// to hear that the queue is full.
+///
+/// # Errors
+///
+/// If there is no room, a picture or a text cannot be used, or the deadline passes first.
+pub(crate) async fn accept(
+    app: &App,
+    order: Order,
+    requests: impl FnOnce(Vec<Image>) -> Result<Vec<Request>, InvalidRequest>,
+) -> Result<Accepted, Problem> {
+    let Order { task, pictures, rows, priority, arrived, deadline, stream } = order;
+    let permit = app.engine.batcher().reserve(rows, Instant::now())?;
+    let started = Instant::now();
+    let images = tokio::time::timeout_at(deadline.into(), app.preprocessor.prepare(pictures))
+        .await
+        .map_err(|_| {
+            let detail = "the deadline passed in the preprocess stage";
+            Problem::new(Code::DeadlineExceeded, detail)
+        })??;
+    let preprocess = started.elapsed();
+    let inputs = requests(images)?;
+    let submission = Submission { inputs, priority, deadline: Some(deadline), stream };
+    let tickets = permit.submit(submission, Instant::now())?.into();
+    Ok(Accepted { task, tickets, answers: Vec::new(), arrived, preprocess })
+}
+
+impl Accepted {
+    /// What is asked.
+    pub(crate) fn task(&self) -> Task {
+        self.task
+    }
+
+    /// What happens next: tokens if they are wanted, result by result, then the answers.
+    ///
+    /// # Errors
+    ///
+    /// The first result that there is none of takes the others with it: nothing comes after it,
+    /// and they are cancelled when this is dropped.
+    pub(crate) async fn next(&mut self) -> Result<Progress, Problem> {
+        while let Some(ticket) = self.tickets.front_mut() {
+            if let Some(token) = ticket.next_event().await {
+                return Ok(Progress::Token(self.answers.len(), token));
+            }
+            self.answers.push(ticket.await.inspect_err(log)?);
+            self.tickets.pop_front();
+        }
+        let (preprocess, total) = (self.preprocess, self.arrived.elapsed());
+        let answers = std::mem::take(&mut self.answers);
+        Ok(Progress::Answered(Answered { answers, preprocess, total }))
+    }
+
+    /// Waits for the answers.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub(crate) async fn answers(mut self, app: &App) -> Result<Answered, Problem> {
+        loop {
+            if let Progress::Answered(answered) = self.next().await? {
+                app.metrics.answered(self.task, &answered);
+                return Ok(answered);
+            }
+        }
+    }
+}
+
+/// Writes down what the client is not told.
+fn log<E: Debug>(error: &RequestError<E>) {
+    if let RequestError::Model(cause) = error {
+        tracing::error!(?cause, "the model failed on a request");
+    }
+}

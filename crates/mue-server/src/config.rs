@@ -1,0 +1,218 @@
+//! The server's settings: what may be asked, how much at once, and for how long.
+
+use std::time::Duration;
+
+use mue_data::ImageLimits;
+use mue_engine::batcher::{Config as BatcherConfig, Policy};
+use serde::{Deserialize, Serialize};
+
+use crate::auth::ApiKey;
+use crate::cors::is_origin;
+
+/// Every key of `config/server.toml`, in its order, with the defaults that stand there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address to listen on; port 0 takes a free one.
+    pub listen: String,
+    /// Model folder.
+    pub model: String,
+    /// Device to run on: auto, flex, ndarray or wgpu.
+    pub device: String,
+    /// Seconds that work in flight may take to finish when the server is told to stop.
+    pub drain_s_max: u64,
+
+    /// Keys that clients may present; without any, nobody needs one.
+    pub api_keys: Vec<ApiKey>,
+    /// Whether the metrics can be read without a key.
+    pub metrics_public: bool,
+    /// Origins of web pages that may ask, such as `https://example.org`; `*` is all.
+    pub cors_origins: Vec<String>,
+
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Milliseconds that a request's body may take to arrive.
+    pub body_ms_max: u64,
+    /// Requests under way at once, whatever they wait for.
+    pub requests_max: usize,
+    /// Pictures of one request.
+    pub images_max: usize,
+    /// Bytes of one encoded picture.
+    pub image_bytes_max: usize,
+    /// Pixels of one picture.
+    pub image_pixels_max: u64,
+    /// Hypotheses of one request.
+    pub hypotheses_max: usize,
+    /// Bytes of one hypothesis or premise.
+    pub text_bytes_max: usize,
+    /// Beams of one caption.
+    pub beam_size_max: usize,
+    /// Pictures that decode and resize at once; 0 is one per CPU.
+    pub preprocess_max: usize,
+    /// Deadline of a request that names none, in milliseconds.
+    pub deadline_ms_default: u64,
+    /// Longest deadline that a request may name, in milliseconds.
+    pub deadline_ms_max: u64,
+
+    /// Rows that may wait in the queue.
+    pub queue_rows_max: usize,
+    /// Rows that may encode and decode at once.
+    pub rows_max: usize,
+    /// Rows that may encode together.
+    pub cohort_rows_max: usize,
+    /// Milliseconds that a cohort that is not full waits for company.
+    pub cohort_wait_ms_max: u64,
+    /// How many milliseconds later a request counts as arriving, per class below `high`.
+    pub priority_aging_ms: u64,
+    /// Encoder layers in a row while rows decode.
+    pub encode_steps_max: u32,
+    /// Decode steps in a row while rows could encode.
+    pub decode_steps_max: u32,
+    /// While rows decode, smaller cohorts than this wait for company.
+    pub refill_rows_min: usize,
+    /// Attempts in a row to build the model after a panic.
+    pub build_attempts_max: u32,
+    /// Milliseconds between two such attempts.
+    pub build_wait_ms: u64,
+    /// Bytes of image encodings to keep; 0 keeps none.
+    pub image_cache_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            model: String::new(),
+            device: "auto".into(),
+            drain_s_max: 30,
+            api_keys: Vec::new(),
+            metrics_public: false,
+            cors_origins: Vec::new(),
+            body_bytes_max: 16 << 20,
+            body_ms_max: 30_000,
+            requests_max: 1024,
+            images_max: 32,
+            image_bytes_max: 16 << 20,
+            image_pixels_max: 50_000_000,
+            hypotheses_max: 64,
+            text_bytes_max: 4096,
+            beam_size_max: 8,
+            preprocess_max: 0,
+            deadline_ms_default: 60_000,
+            deadline_ms_max: 600_000,
+            queue_rows_max: 512,
+            rows_max: 64,
+            cohort_rows_max: 16,
+            cohort_wait_ms_max: 0,
+            priority_aging_ms: 1000,
+            encode_steps_max: 4,
+            decode_steps_max: 4,
+            refill_rows_min: 16,
+            build_attempts_max: 5,
+            build_wait_ms: 1000,
+            image_cache_bytes_max: 256 << 20,
+        }
+    }
+}
+
+/// Why a [`Config`] makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A limit that has to let something through is zero.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// One limit contradicts another.
+    #[error("{0} must be at most {1}")]
+    Above(&'static str, &'static str),
+    /// An origin has a scheme and a host, and nothing behind them.
+    #[error("cors_origins: {0:?} is no origin such as https://example.org")]
+    Origin(String),
+    /// The batcher cannot work so.
+    #[error(transparent)]
+    Batcher(#[from] mue_engine::batcher::ConfigError),
+}
+
+impl Config {
+    /// Checks what the types leave open.
+    ///
+    /// # Errors
+    ///
+    /// If a limit lets nothing through or contradicts another.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("body_bytes_max", self.body_bytes_max),
+            ("body_ms_max", self.body_ms_max as usize),
+            ("requests_max", self.requests_max),
+            ("images_max", self.images_max),
+            ("image_bytes_max", self.image_bytes_max),
+            ("image_pixels_max", self.image_pixels_max as usize),
+            ("hypotheses_max", self.hypotheses_max),
+            ("text_bytes_max", self.text_bytes_max),
+            ("beam_size_max", self.beam_size_max),
+            ("deadline_ms_default", self.deadline_ms_default as usize),
+        ];
+        if let Some((key, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
+            return Err(ConfigError::Zero(key));
+        }
+        if self.deadline_ms_default > self.deadline_ms_max {
+            return Err(ConfigError::Above("deadline_ms_default", "deadline_ms_max"));
+        }
+        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::Origin(origin.clone()));
+        }
+        Ok(self.batcher().validate()?)
+    }
+
+    /// The batcher's part.
+    pub fn batcher(&self) -> BatcherConfig {
+        BatcherConfig {
+            queue_rows_max: self.queue_rows_max,
+            rows_max: self.rows_max,
+            cohort_rows_max: self.cohort_rows_max,
+            wait_max: Duration::from_millis(self.cohort_wait_ms_max),
+            aging: Duration::from_millis(self.priority_aging_ms),
+            policy: Policy::Continuous {
+                encode_steps_max: self.encode_steps_max,
+                decode_steps_max: self.decode_steps_max,
+                refill_rows_min: self.refill_rows_min,
+            },
+            build_attempts_max: self.build_attempts_max,
+            build_wait: Duration::from_millis(self.build_wait_ms),
+        }
+    }
+
+    /// What pictures may be decoded.
+    pub(crate) fn image_limits(&self) -> ImageLimits {
+        ImageLimits { bytes_max: self.image_bytes_max, pixels_max: self.image_pixels_max }
+    }
+
+    /// How long a drain may take.
+    pub(crate) fn drain_max(&self) -> Duration {
+        Duration::from_secs(self.drain_s_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_and_are_the_batchers() {
+        let config = Config::default();
+        assert_eq!(config.validate(), Ok(()));
+        assert_eq!(config.batcher(), BatcherConfig::default());
+        assert_eq!(config.image_limits(), ImageLimits::default());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let config = Config { images_max: 0, ..Config::default() };
+        assert_eq!(config.validate(), Err(ConfigError::Zero("images_max")));
+        let config = Config { deadline_ms_default: 700_000, ..Config::default() };
+        assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
+        let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };
+        assert_eq!(config.validate(), Err(ConfigError::Origin("example.org".into())));
+        let config = Config { rows_max: 0, ..Config::default() };
+        assert!(matches!(config.validate(), Err(ConfigError::Batcher(_))));
+    }
+}

@@ -1,0 +1,46 @@
+//! Which web pages may ask from a browser (CORS).
+
+use std::time::Duration;
+
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, Method};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::request_id;
+
+/// How long a browser may remember the answer.
+const MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// Whether a text is `*` or an origin: a scheme and a host, perhaps a port, no path.
+pub(crate) fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |host: &str| {
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    };
+    text == "*" || host.is_some_and(plain)
+}
+
+/// Tells browsers that pages of these origins may ask.
+pub(crate) fn layer(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER])
+        .expose_headers([RETRY_AFTER, request_id::HEADER])
+        .max_age(MAX_AGE);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(AllowOrigin::any());
+    }
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    layer.allow_origin(AllowOrigin::list(origins))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        assert!(["*", "https://example.org", "http://localhost:3000"].into_iter().all(is_origin));
+        assert!(!["", "example.org", "https://", "https://a/b"].into_iter().any(is_origin));
+    }
+}

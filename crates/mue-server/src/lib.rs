@@ -1,0 +1,32 @@
+//! Serves captions and visual entailment over HTTP.
+//!
+//! [`App`] is what requests share, [`router`] the table of routes, [`run`] the life of a server on a
+//! listener. A route's handler and its wire types live in one file. A request goes through
+//! admission, its body, a permit of the batcher for all its rows, the pictures, the queue, and the
+//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code.
+
+mod answer;
+mod answering;
+mod app;
+mod auth;
+mod body;
+mod caption;
+mod config;
+mod cors;
+mod entailment;
+mod health;
+mod metrics;
+mod models;
+mod multipart;
+mod options;
+mod picture;
+mod problem;
+mod request_id;
+mod run;
+mod stream;
+
+pub use app::{App, router};
+pub use auth::{ApiKey, Digest, DigestError};
+pub use config::{Config, ConfigError};
+pub use metrics::Metrics;
+pub use run::run;

@@ -1,0 +1,193 @@
+//! `GET /metrics`, and what is counted for it.
+//!
+//! No label grows with what clients send: routes, tasks, outcomes and stages are fixed, layers are
+//! the model's.
+
+mod names;
+mod observer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics::{Counter, Gauge, Histogram, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{
+    BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
+};
+use mue_engine::batcher::Load;
+use mue_engine::{Branch, BranchDepth, Reply};
+
+use crate::answering::{Answered, Task};
+use crate::app::App;
+use crate::problem::Code;
+use crate::stream::Streamed;
+
+const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, None);
+
+/// Counts what the server and its engine do; give it to the engine as its observer.
+pub struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+    model_ready: AtomicBool,
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    ///
+    /// # Errors
+    ///
+    /// If the exporter rejects the buckets, which are constants.
+    pub fn new() -> Result<Arc<Self>, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &names::SECONDS)?
+            .set_buckets_for_metric(Matcher::Suffix("_rows".into()), &names::ROWS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        names::describe(&recorder);
+        let metrics = Self { recorder, handle, model_ready: AtomicBool::new(false) };
+        metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
+        metrics.set_model_ready(false);
+        Ok(Arc::new(metrics))
+    }
+
+    /// Moves recent samples into the histograms, which otherwise wait for the next scrape and
+    /// would grow without one.
+    pub(crate) fn keep_up(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Whether the model is loaded.
+    pub(crate) fn model_is_ready(&self) -> bool {
+        self.model_ready.load(Ordering::Relaxed)
+    }
+
+    /// Counts the answers to a request.
+    pub(crate) fn answered(&self, task: Task, answered: &Answered) {
+        let stage = |stage: &'static str, duration| {
+            let labels = [("task", task.name()), ("stage", stage)];
+            self.histogram(names::STAGE_DURATION, &labels).record(duration);
+        };
+        stage("preprocess", answered.preprocess);
+        for answer in &answered.answers {
+            stage("queue", answer.timing.queue);
+            stage("encode", answer.timing.encode);
+            stage("decode", answer.timing.decode);
+            self.result(task, &answer.output);
+        }
+    }
+
+    fn result(&self, task: Task, reply: &Reply) {
+        let (exit, compute) = (reply.exit(), reply.compute());
+        self.exit(task, Branch::Image, exit.image);
+        self.exit(task, Branch::Text, exit.text);
+        for layer in &exit.decoder {
+            let depth = BranchDepth { layer: *layer, layers: exit.decoder_layers };
+            self.exit(task, Branch::Decoder, depth);
+        }
+        let labels = [("task", task.name())];
+        self.counter(names::MACS_COMPUTED, &labels).increment(compute.macs);
+        self.counter(names::MACS_POSSIBLE, &labels).increment(compute.macs_full);
+    }
+
+    fn exit(&self, task: Task, branch: Branch, depth: BranchDepth) {
+        let layer = depth.layer.to_string();
+        let labels = [("task", task.name()), ("branch", branch.name()), ("layer", &layer)];
+        self.counter(names::EXITS, &labels).increment(1);
+        let labels = &labels[..2];
+        self.counter(names::LAYERS_COMPUTED, labels).increment(depth.layer as u64);
+        self.counter(names::LAYERS_POSSIBLE, labels).increment(depth.layers as u64);
+    }
+
+    fn load(&self, load: Load) {
+        self.gauge(names::QUEUE_REQUESTS, &[]).set(load.queue.requests as f64);
+        self.gauge(names::QUEUE_ROWS, &[]).set(load.queue.rows as f64);
+        self.gauge(names::RESERVED_ROWS, &[]).set(load.reserved_rows as f64);
+        self.gauge(names::LIVE_ROWS, &[]).set(load.live_rows as f64);
+    }
+
+    fn set_model_ready(&self, ready: bool) {
+        self.model_ready.store(ready, Ordering::Relaxed);
+        self.gauge(names::MODEL_READY, &[]).set(f64::from(u8::from(ready)));
+    }
+
+    fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        self.recorder.register_counter(&key(name, labels), &METADATA)
+    }
+
+    fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.recorder.register_gauge(&key(name, labels), &METADATA)
+    }
+
+    fn histogram(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Histogram {
+        self.recorder.register_histogram(&key(name, labels), &METADATA)
+    }
+}
+
+fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
+    let labels = labels.iter().map(|(label, value)| Label::new(*label, (*value).to_owned()));
+    Key::from_parts(name, labels.collect::<Vec<_>>())
+}
+
+/// Everything counted so far, in Prometheus' text format.
+pub(crate) async fn route(State(app): State<Arc<App>>) -> Response {
+    app.metrics.load(app.engine.batcher().load());
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
+    ([(CONTENT_TYPE, content_type)], app.metrics.handle.render()).into_response()
+}
+
+/// One request under way; a client that hangs up drops it without an outcome.
+pub(crate) struct Watch {
+    metrics: Arc<Metrics>,
+    task: Task,
+    started: Instant,
+    outcome: OnceLock<&'static str>,
+}
+
+impl Watch {
+    /// The request is over: `ok`, or a problem's code.
+    pub(crate) fn ended(&self, outcome: &'static str) {
+        self.outcome.get_or_init(|| outcome);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let outcome = self.outcome.get().copied().unwrap_or("cancelled");
+        let labels = [("task", self.task.name()), ("outcome", outcome)];
+        self.metrics.counter(names::REQUESTS, &labels).increment(1);
+        let duration = self.metrics.histogram(names::REQUEST_DURATION, &labels[..1]);
+        duration.record(self.started.elapsed());
+    }
+}
+
+/// Counts requests by outcome.
+pub(crate) async fn layer(
+    State(app): State<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    // Paths that match no route are as many as clients care to make up.
+    let route = path.as_ref().map_or("none", MatchedPath::as_str);
+    let task = Task::ALL.into_iter().find(|task| task.route() == route);
+    let watch = task.map(|task| {
+        let (metrics, started) = (Arc::clone(&app.metrics), Instant::now());
+        Arc::new(Watch { metrics, task, started, outcome: OnceLock::new() })
+    });
+    if let Some(watch) = &watch {
+        request.extensions_mut().insert(Arc::clone(watch));
+    }
+    let response = next.run(request).await;
+    let streamed = response.extensions().get::<Streamed>().is_some();
+    if let Some(watch) = watch.filter(|_| !streamed) {
+        watch.ended(response.extensions().get::<Code>().map_or("ok", |code| code.name()));
+    }
+    let status = response.status();
+    let labels = [("route", route), ("status", status.as_str())];
+    app.metrics.counter(names::HTTP_RESPONSES, &labels).increment(1);
+    response
+}

@@ -1,0 +1,92 @@
+//! Every metric: its name, what kind it is, what it means.
+
+use metrics::Recorder;
+
+pub(super) const BUILD_INFO: &str = "mue_build_info";
+pub(super) const REQUESTS: &str = "mue_requests_total";
+pub(super) const REQUEST_DURATION: &str = "mue_request_duration_seconds";
+pub(super) const HTTP_RESPONSES: &str = "mue_http_responses_total";
+pub(super) const STAGE_DURATION: &str = "mue_stage_duration_seconds";
+pub(super) const QUEUE_REQUESTS: &str = "mue_queue_requests";
+pub(super) const QUEUE_ROWS: &str = "mue_queue_rows";
+pub(super) const RESERVED_ROWS: &str = "mue_reserved_rows";
+pub(super) const LIVE_ROWS: &str = "mue_live_rows";
+pub(super) const QUEUE_WAIT: &str = "mue_queue_wait_seconds";
+pub(super) const COHORT_ROWS: &str = "mue_cohort_rows";
+pub(super) const DECODE_ROWS: &str = "mue_decode_rows";
+pub(super) const ACTIVE_ROWS: &str = "mue_active_rows";
+pub(super) const STEP_DURATION: &str = "mue_step_duration_seconds";
+pub(super) const EXITS: &str = "mue_exits_total";
+pub(super) const LAYERS_COMPUTED: &str = "mue_layers_computed_total";
+pub(super) const LAYERS_POSSIBLE: &str = "mue_layers_possible_total";
+pub(super) const MACS_COMPUTED: &str = "mue_macs_computed_total";
+pub(super) const MACS_POSSIBLE: &str = "mue_macs_possible_total";
+pub(super) const CACHE_HITS: &str = "mue_image_cache_hits_total";
+pub(super) const CACHE_MISSES: &str = "mue_image_cache_misses_total";
+pub(super) const CACHE_ENTRIES: &str = "mue_image_cache_entries";
+pub(super) const CACHE_BYTES: &str = "mue_image_cache_bytes";
+pub(super) const REJECTIONS: &str = "mue_rejections_total";
+pub(super) const ENDED: &str = "mue_ended_total";
+pub(super) const MODEL_READY: &str = "mue_model_ready";
+pub(super) const MODEL_BUILDS: &str = "mue_model_builds_total";
+pub(super) const MODEL_PANICS: &str = "mue_model_panics_total";
+
+const COUNTERS: [(&str, &str); 13] = [
+    (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
+    (HTTP_RESPONSES, "Responses by route and status"),
+    (EXITS, "Exits by task, branch and layer; a decoder has one per token"),
+    (LAYERS_COMPUTED, "Layers that answered requests ran, by task and branch"),
+    (LAYERS_POSSIBLE, "Layers that answered requests would have run at full depth"),
+    (MACS_COMPUTED, "Multiply-accumulates of answered requests"),
+    (MACS_POSSIBLE, "Multiply-accumulates that they would have taken at full depth"),
+    (CACHE_HITS, "Requests that found their picture's encoding"),
+    (CACHE_MISSES, "Requests that did not find their picture's encoding"),
+    (REJECTIONS, "Lists of requests that the batcher turned away, by reason"),
+    (ENDED, "Results by outcome and by the stage they ended in; a list has several"),
+    (MODEL_BUILDS, "Attempts to build the model, by outcome"),
+    (MODEL_PANICS, "Panics of the model"),
+];
+
+const GAUGES: [(&str, &str); 8] = [
+    (BUILD_INFO, "Always 1; the version is a label"),
+    (QUEUE_REQUESTS, "Requests in the queue"),
+    (QUEUE_ROWS, "Rows in the queue"),
+    (RESERVED_ROWS, "Rows reserved for requests whose pictures are being decoded"),
+    (LIVE_ROWS, "Rows that encode and decode"),
+    (CACHE_ENTRIES, "Image encodings kept"),
+    (CACHE_BYTES, "Bytes of image encodings kept"),
+    (MODEL_READY, "Whether the model is loaded"),
+];
+
+const HISTOGRAMS: [(&str, &str); 7] = [
+    (REQUEST_DURATION, "From a request's arrival to its answer, by task"),
+    (STAGE_DURATION, "Time of answered requests by task and stage"),
+    (QUEUE_WAIT, "Time in the queue of requests that were admitted"),
+    (COHORT_ROWS, "Rows that began to encode together"),
+    (DECODE_ROWS, "Rows of a decoder step"),
+    (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
+    (STEP_DURATION, "Time of a step of the model: start, encode, decode"),
+];
+
+/// Buckets of durations: from the overhead of a demo model to a long queue.
+pub(super) const SECONDS: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
+/// Buckets of rows in a batch.
+pub(super) const ROWS: [f64; 12] =
+    [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0];
+
+/// Says what each metric means.
+pub(super) fn describe(recorder: &impl Recorder) {
+    for (name, help) in COUNTERS {
+        recorder.describe_counter(name.into(), None, help.into());
+    }
+    for (name, help) in GAUGES {
+        recorder.describe_gauge(name.into(), None, help.into());
+    }
+    for (name, help) in HISTOGRAMS {
+        recorder.describe_histogram(name.into(), None, help.into());
+    }
+}

@@ -1,0 +1,146 @@
+//! What both tasks may be asked with: how to exit, how urgently, until when.
+
+use std::time::{Duration, Instant};
+
+use mue_engine::batcher::Priority;
+use mue_engine::{ExitChoice, Thresholds};
+use serde::Deserialize;
+
+use crate::config::Config;
+use crate::problem::Problem;
+
+/// How to exit: a word, a floor of quality, or thresholds.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "exit must be \"auto\", \"off\", {\"quality\": 0.99}, or thresholds such as \
+                 {\"image\": 0.9, \"text\": 0.95, \"decoder\": 0.95}"
+)]
+pub(crate) enum Exit {
+    /// By name.
+    Named(NamedExit),
+    /// By what has to be kept.
+    Quality(QualityExit),
+    /// By similarity.
+    Thresholds(ThresholdExit),
+}
+
+/// An exit setting with a name.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NamedExit {
+    /// The model's calibrated default.
+    Auto,
+    /// Full depth.
+    Off,
+}
+
+/// The cheapest exits that keep a share of full depth's quality.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct QualityExit {
+    /// Retention to keep, 0 to 1.
+    quality: f64,
+}
+
+/// Similarity above which a row leaves each branch; a branch without one runs at full depth.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ThresholdExit {
+    /// The image branch; in joint encoding, the whole encoder.
+    image: Option<f32>,
+    /// The text branch.
+    text: Option<f32>,
+    /// The decoder.
+    decoder: Option<f32>,
+}
+
+impl Default for Exit {
+    fn default() -> Self {
+        Self::Named(NamedExit::Auto)
+    }
+}
+
+impl From<Exit> for ExitChoice {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Named(NamedExit::Auto) => Self::Auto,
+            Exit::Named(NamedExit::Off) => Self::Off,
+            Exit::Quality(QualityExit { quality }) => Self::Quality(quality),
+            Exit::Thresholds(ThresholdExit { image, text, decoder }) => {
+                Self::Thresholds(Thresholds { image, text, decoder })
+            }
+        }
+    }
+}
+
+/// How urgent a request is.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Urgency {
+    /// Somebody is looking at a spinner.
+    High,
+    /// The default.
+    #[default]
+    Normal,
+    /// Bulk work.
+    Low,
+}
+
+impl From<Urgency> for Priority {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::High => Self::High,
+            Urgency::Normal => Self::Normal,
+            Urgency::Low => Self::Low,
+        }
+    }
+}
+
+/// When nobody waits for a request any more that arrived at `arrived`.
+///
+/// # Errors
+///
+/// If the deadline is out of range.
+pub(crate) fn deadline(
+    deadline_ms: Option<u64>,
+    arrived: Instant,
+    config: &Config,
+) -> Result<Instant, Problem> {
+    let deadline_ms = deadline_ms.unwrap_or(config.deadline_ms_default);
+    match (1..=config.deadline_ms_max).contains(&deadline_ms) {
+        true => Ok(arrived + Duration::from_millis(deadline_ms)),
+        false => Err(out_of_range("deadline_ms", (1, config.deadline_ms_max))),
+    }
+}
+
+/// A number or length that is not between two others.
+pub(crate) fn out_of_range<N: std::fmt::Display>(field: &str, (least, most): (N, N)) -> Problem {
+    Problem::invalid(format!("{field} must be between {least} and {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(json: &str) -> Result<ExitChoice, String> {
+        serde_json::from_str::<Exit>(json).map(Into::into).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn exits_are_words_a_quality_or_thresholds() {
+        assert_eq!(exit("\"auto\""), Ok(ExitChoice::Auto));
+        assert_eq!(exit("\"off\""), Ok(ExitChoice::Off));
+        assert_eq!(exit("{\"quality\": 0.99}"), Ok(ExitChoice::Quality(0.99)));
+        let some = Thresholds { image: Some(0.5), text: None, decoder: Some(0.25) };
+        assert_eq!(exit("{\"image\": 0.5, \"decoder\": 0.25}"), Ok(ExitChoice::Thresholds(some)));
+    }
+
+    #[test]
+    fn another_exit_is_told_what_there_is() {
+        for json in ["\"on\"", "{\"quality\": 0.9, \"image\": 1}", "{\"encoder\": 0.9}", "0.9"] {
+            let error = exit(json).unwrap_err();
+            assert!(error.contains("auto") && error.contains("quality"), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Pictures of a request: base64 to pixels, a bounded number at a time, off the async threads.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use axum::body::Bytes;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
+use mue_engine::Image;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::problem::{Code, Problem};
+
+/// Base64 with its padding or without.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// A picture as it was sent.
+pub(crate) enum Picture {
+    /// In base64 or as a data URI.
+    Text(String),
+    /// As a file.
+    File(Bytes),
+}
+
+/// The pictures of a request, which come in one of three ways.
+///
+/// # Errors
+///
+/// If they come in none, or in several.
+pub(crate) fn pictures(
+    image: Option<String>,
+    images: Option<Vec<String>>,
+    files: Vec<Bytes>,
+) -> Result<Vec<Picture>, Problem> {
+    match (image, images, files.as_slice()) {
+        (Some(image), None, []) => Ok(vec![Picture::Text(image)]),
+        (None, Some(images), []) => Ok(images.into_iter().map(Picture::Text).collect()),
+        (None, None, [_, ..]) => Ok(files.into_iter().map(Picture::File).collect()),
+        _ => Err(Problem::invalid("send either image or, for several captions, images")),
+    }
+}
+
+/// Makes pictures what the model takes.
+pub(crate) struct Preprocessor {
+    places: Arc<Semaphore>,
+    limits: ImageLimits,
+    /// Height and width of the model's pictures.
+    side: usize,
+}
+
+impl Preprocessor {
+    /// For pictures of `side` x `side` pixels.
+    pub(crate) fn new(config: &Config, side: usize) -> Self {
+        let places = match config.preprocess_max {
+            0 => available_parallelism().map_or(1, NonZero::get),
+            places => places,
+        };
+        let places = Arc::new(Semaphore::new(places));
+        Self { places, limits: config.image_limits(), side }
+    }
+
+    /// Decodes and resizes the pictures of one request, as places are free.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no picture, or too large.
+    pub(crate) async fn prepare(&self, pictures: Vec<Picture>) -> Result<Vec<Image>, Problem> {
+        let mut tasks = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            tasks.push(self.start(picture).await);
+        }
+        let mut images = Vec::with_capacity(tasks.len());
+        for (place, task) in tasks.into_iter().enumerate() {
+            let image = task.await.map_err(|_| internal())?;
+            images.push(image.map_err(|problem| problem.about(&format!("image {place}")))?);
+        }
+        Ok(images)
+    }
+
+    async fn start(&self, picture: Picture) -> JoinHandle<Result<Image, Problem>> {
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        let (limits, side) = (self.limits, self.side);
+        tokio::task::spawn_blocking(move || {
+            // Held to the end: a caller who leaves does not stop the work, and it still counts.
+            let _place = place;
+            let picture = match picture {
+                Picture::Text(text) => decode_image(&bytes(&text)?, limits, Orientation::Apply),
+                Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
+            }?;
+            Ok(Image::new(preprocess(&picture, side, side)))
+        })
+    }
+}
+
+fn internal() -> Problem {
+    Problem::new(Code::Internal, "preprocessing failed")
+}
+
+/// The bytes of base64 text or of a data URI.
+fn bytes(text: &str) -> Result<Vec<u8>, Problem> {
+    let encoded = match text.strip_prefix("data:") {
+        Some(uri) => {
+            let (head, encoded) = uri.split_once(',').unwrap_or_default();
+            match head.ends_with(";base64") {
+                true => encoded,
+                false => {
+                    return Err(invalid("a data URI must be base64: data:image/png;base64,..."));
+                }
+            }
+        }
+        None => text,
+    };
+    BASE64.decode(encoded).map_err(|error| invalid(&format!("no base64: {error}")))
+}
+
+fn invalid(detail: &str) -> Problem {
+    Problem::new(Code::InvalidImage, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_and_data_uris_are_read() {
+        for text in ["aGk=", "aGk", "data:image/png;base64,aGk=", "data:;base64,aGk"] {
+            assert_eq!(bytes(text), Ok(b"hi".to_vec()), "{text}");
+        }
+    }
+
+    #[test]
+    fn anything_else_is_said_to_be_neither() {
+        for text in ["https://example.org/cat.png", "data:text/plain,hi", "data:", "a b"] {
+            assert_eq!(bytes(text).unwrap_err().code, Code::InvalidImage, "{text}");
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Who may ask.
+
+use axum::body::Body;
+use axum::http::{Method, Request};
+use mue_server::{ApiKey, Config, Digest};
+
+use crate::server::{Response, Server};
+
+async fn ask(server: &Server, path: &str, authorization: &str) -> Response {
+    let request = Request::get(path).header("authorization", authorization);
+    server.send(request.body(Body::empty()).unwrap()).await
+}
+
+fn guarded() -> Config {
+    let key = |name: &str, key: &str| ApiKey { name: name.into(), sha256: Digest::of(key) };
+    Config {
+        api_keys: vec![key("alice", "sesame"), key("bob", "abracadabra")],
+        ..Config::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_but_health_needs_a_key() {
+    let server = Server::with(guarded());
+    for path in ["/v1/models", "/metrics"] {
+        let refused = server.get(path).await;
+        refused.assert_problem(401, "unauthorized");
+        assert_eq!(refused.headers["www-authenticate"], "Bearer");
+        for wrong in ["Bearer open", "Basic sesame", "sesame", "Bearer "] {
+            ask(&server, path, wrong).await.assert_problem(401, "unauthorized");
+        }
+        assert_eq!(ask(&server, path, "Bearer sesame").await.status, 200);
+        assert_eq!(ask(&server, path, "bearer abracadabra").await.status, 200);
+    }
+    let body = serde_json::json!({});
+    for path in ["/v1/caption", "/v1/entailment"] {
+        server.post(path, &body).await.assert_problem(401, "unauthorized");
+    }
+    assert_eq!(server.get("/health/live").await.status, 200);
+    assert_eq!(server.get("/health/ready").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_may_be_public() {
+    let server = Server::with(Config { metrics_public: true, ..guarded() });
+    assert_eq!(server.get("/metrics").await.status, 200);
+    server.get("/v1/models").await.assert_problem(401, "unauthorized");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_known_origins_may_ask() {
+    let origins = vec!["https://example.org".into()];
+    let server = Server::with(Config { cors_origins: origins, ..guarded() });
+    let ask = |origin: &str| {
+        let request = Request::builder().method(Method::OPTIONS).uri("/v1/caption");
+        let request = request.header("access-control-request-method", "POST");
+        server.send(request.header("origin", origin).body(Body::empty()).unwrap())
+    };
+    let known = ask("https://example.org").await;
+    assert_eq!(known.status, 200);
+    assert_eq!(known.headers["access-control-allow-origin"], "https://example.org");
+    let unknown = ask("https://example.com").await;
+    assert!(!unknown.headers.contains_key("access-control-allow-origin"));
+}

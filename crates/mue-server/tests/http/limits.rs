@@ -1,0 +1,113 @@
+//! What a client is told that asks for too much.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body::Frame;
+use mue_server::Config;
+use serde_json::json;
+
+use crate::server::{Server, picture, post};
+
+/// No picture at all: whoever looks at it says so.
+const BROKEN: &str = "?";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_told_before_any_picture_is_looked_at() {
+    let server = Server::with(Config { queue_rows_max: 4, ..Config::default() });
+    let asked = json!({"images": [BROKEN, BROKEN], "beam_size": 1});
+    let permit = server.batcher.reserve(3, Instant::now()).unwrap();
+    let response = server.post("/v1/caption", &asked).await;
+    response.assert_problem(429, "queue_full");
+    assert!(response.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    drop(permit);
+    server.post("/v1/caption", &asked).await.assert_problem(422, "invalid_image");
+    assert_eq!(server.batcher.load().reserved_rows, 0, "a refused list gives its rows back");
+    let too_many = json!({"images": [BROKEN, BROKEN, BROKEN], "beam_size": 2});
+    server.post("/v1/caption", &too_many).await.assert_problem(422, "too_many_rows");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_has_a_size() {
+    let server = Server::with(Config { body_bytes_max: 100, ..Config::default() });
+    let response = server.send(post("/v1/caption", "x".repeat(101))).await;
+    response.assert_problem(413, "body_too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_has_a_time() {
+    let server = Server::with(Config { body_ms_max: 1, ..Config::default() });
+    let response = server.send(post("/v1/caption", Body::new(NeverEnding))).await;
+    response.assert_problem(408, "body_too_slow");
+}
+
+/// The body of a client that sends nothing and stays.
+struct NeverEnding;
+
+impl HttpBody for NeverEnding {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_has_a_size() {
+    let server = Server::with(Config { image_pixels_max: 100, ..Config::default() });
+    let response = server.post("/v1/caption", &json!({"image": picture([0, 0, 0])})).await;
+    response.assert_problem(422, "image_too_large");
+    let server = Server::with(Config { image_bytes_max: 10, ..Config::default() });
+    let response = server.post("/v1/caption", &json!({"image": picture([0, 0, 0])})).await;
+    response.assert_problem(422, "image_too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_under_way_are_bounded() {
+    let server = Server::with(Config { requests_max: 1, ..waiting() });
+    let first = tokio::spawn({
+        let router = server.router();
+        let asked = json!({"image": picture([1, 1, 1]), "beam_size": 1}).to_string();
+        tower::ServiceExt::oneshot(router, post("/v1/caption", asked))
+    });
+    server.until_queued(1).await;
+    let response = server.post("/v1/caption", &json!({"image": BROKEN})).await;
+    response.assert_problem(429, "too_many_requests");
+    server.get("/health/ready").await;
+    first.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_ends_what_waits() {
+    let server = Server::with(waiting());
+    let asked = json!({"image": picture([1, 1, 1]), "beam_size": 1, "deadline_ms": 20});
+    server.post("/v1/caption", &asked).await.assert_problem(504, "deadline_exceeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_hangs_up_frees_its_rows() {
+    let server = Server::with(waiting());
+    let asked = json!({"images": [picture([1, 1, 1]), picture([2, 2, 2])], "beam_size": 1});
+    let asked = post("/v1/caption", asked.to_string());
+    let call = tokio::spawn(tower::ServiceExt::oneshot(server.router(), asked));
+    server.until_queued(2).await;
+    call.abort();
+    server.until_queued(0).await;
+    let metrics = server.get("/metrics").await.text;
+    let line = "mue_requests_total{task=\"caption\",outcome=\"cancelled\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+    let line = "mue_ended_total{outcome=\"cancelled\",stage=\"queue\"} 2";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+/// Requests wait for company that never comes.
+fn waiting() -> Config {
+    Config { cohort_wait_ms_max: 3_600_000, ..Config::default() }
+}

@@ -1,0 +1,15 @@
+//! The server as its clients see it, on a random tiny model.
+
+#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
+
+mod access;
+mod answers;
+#[allow(dead_code)] // the engine's own tests use more of it
+#[path = "../../../mue-engine/tests/engine/folder.rs"]
+mod folder;
+mod forms;
+mod lifecycle;
+mod limits;
+mod problems;
+mod server;
+mod streams;

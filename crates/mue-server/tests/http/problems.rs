@@ -1,0 +1,64 @@
+//! What a client is told that asks for something else.
+
+use axum::body::Body;
+use axum::http::Request;
+use serde_json::{Value, json};
+
+use crate::server::{Server, picture, post};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_cannot_be_read() {
+    let server = Server::new();
+    let send = |body: &'static str| server.send(post("/v1/caption", body));
+    send("").await.assert_problem(400, "malformed_body");
+    send("{\"image\": ").await.assert_problem(400, "malformed_body");
+    send("{\"image\": 1}").await.assert_problem(422, "invalid_request");
+    send("{\"picture\": \"\"}").await.assert_problem(422, "invalid_request");
+    let text = Request::post("/v1/caption").header("content-type", "text/plain");
+    let response = server.send(text.body(Body::from("{}")).unwrap()).await;
+    response.assert_problem(415, "unsupported_media_type");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn captions_that_make_no_sense() {
+    let server = Server::new();
+    let image = picture([1, 2, 3]);
+    for (asked, code) in [
+        (json!({}), "invalid_request"),
+        (json!({"image": image, "images": [image]}), "invalid_request"),
+        (json!({"images": []}), "invalid_request"),
+        (json!({"image": image, "beam_size": 0}), "invalid_request"),
+        (json!({"image": image, "beam_size": 9}), "invalid_request"),
+        (json!({"image": image, "max_tokens": 0}), "invalid_request"),
+        (json!({"image": image, "max_tokens": 64}), "invalid_request"),
+        (json!({"image": image, "exit": "fast"}), "invalid_request"),
+        (json!({"image": image, "exit": {"quality": 0.9}}), "invalid_request"),
+        (json!({"image": image, "deadline_ms": 0}), "invalid_request"),
+        (json!({"image": image, "priority": "urgent"}), "invalid_request"),
+        (json!({"image": "?"}), "invalid_image"),
+        (json!({"image": "aGVsbG8="}), "invalid_image"),
+        (json!({"images": [image, "https://example.org/cat.png"]}), "invalid_image"),
+    ] {
+        server.post("/v1/caption", &asked).await.assert_problem(422, code);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sentences_that_cannot_be_judged() {
+    let server = Server::new();
+    let ask = |text: Value| json!({"image": picture([1, 2, 3]), "hypothesis": text});
+    for text in [Value::Null, "".into(), "x".repeat(5000).into(), "word ".repeat(79).into()] {
+        server.post("/v1/entailment", &ask(text)).await.assert_problem(422, "invalid_request");
+    }
+    let none = json!({"image": picture([1, 2, 3]), "hypotheses": []});
+    server.post("/v1/entailment", &none).await.assert_problem(422, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn routes_and_methods_that_are_not_there() {
+    let server = Server::new();
+    server.get("/v2/caption").await.assert_problem(404, "not_found");
+    let response = server.get("/v1/caption").await;
+    response.assert_problem(405, "method_not_allowed");
+    assert_eq!(response.headers["allow"], "POST");
+}

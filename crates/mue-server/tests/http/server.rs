@@ -1,0 +1,113 @@
+//! A server on a tiny random model, called without a network.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use mue_engine::batcher::Handle;
+use mue_engine::{BatchOfa, DeviceChoice, Encoding, Engine, EngineSettings};
+use mue_server::{App, Config, Metrics, router};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::folder::Folder;
+
+pub(crate) struct Server {
+    pub(crate) app: Arc<App>,
+    /// Beside the server, to fill the queue and to see what is in it.
+    pub(crate) batcher: Handle<BatchOfa>,
+    _folder: Folder,
+}
+
+pub(crate) struct Response {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Response {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// Fails unless this is a problem of the given kind.
+    pub(crate) fn assert_problem(&self, status: u16, code: &str) {
+        assert_eq!(self.status, status, "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem = self.json();
+        assert_eq!((&problem["code"], &problem["status"]), (&code.into(), &status.into()));
+        assert!(!problem["title"].as_str().unwrap().is_empty(), "{problem}");
+        assert!(!problem["detail"].as_str().unwrap().is_empty(), "{problem}");
+    }
+}
+
+impl Server {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    pub(crate) fn with(config: Config) -> Self {
+        let folder = Folder::new(1, Encoding::Decomposed);
+        let metrics = Metrics::new().unwrap();
+        let settings = EngineSettings {
+            device: DeviceChoice::Flex,
+            batcher: config.batcher(),
+            warm_up: false,
+            ..EngineSettings::default()
+        };
+        let observer = Arc::clone(&metrics);
+        let engine = Engine::open(folder.path(), settings, observer).unwrap();
+        let batcher = engine.batcher().clone();
+        Self { app: App::new(engine, config, metrics), batcher, _folder: folder }
+    }
+
+    pub(crate) fn router(&self) -> Router {
+        router(Arc::clone(&self.app))
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Response {
+        let response = self.router().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 24).await.unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Response { status: head.status, headers: head.headers, text }
+    }
+
+    /// Waits until so many rows are in the queue.
+    pub(crate) async fn until_queued(&self, rows: usize) {
+        while self.batcher.load().queue.rows != rows {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
+        self.send(post(path, body.to_string())).await
+    }
+}
+
+/// A JSON request.
+pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
+    let request = Request::builder().method(Method::POST).uri(path);
+    request.header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+/// A small picture of one colour, as a file.
+pub(crate) fn png(colour: [u8; 3]) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(24, 16, image::Rgb(colour));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// The same in base64.
+pub(crate) fn picture(colour: [u8; 3]) -> String {
+    BASE64_STANDARD.encode(png(colour))
+}
