@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_the_dictionarys() {
+    fn ids_are_those_of_the_dictionary() {
         let tokenizer = tokenizer();
         assert_eq!(tokenizer.encode("ab ab"), [4 + 3, 4 + 2]);
         assert_eq!(tokenizer.sequence("b"), [0, 4 + 8, 2]);

@@ -99,8 +99,8 @@ mod tests {
     fn hashes_as_sha256sum_and_git_hash_object_do() {
         for expected in [SHA256, GIT_BLOB] {
             let mut hasher = Checksum::from_etag(expected).unwrap().hasher(6);
-            hasher.update(b"hel");
-            hasher.update(b"lo\n");
+            hasher.update(b"hello");
+            hasher.update(b"\n");
             assert_eq!(hasher.finish(), expected);
         }
     }
