@@ -261,10 +261,11 @@ impl Ofa {
         let target = before.dims()[1];
         let attending: Vec<Attending<'_>> = computed
             .iter()
-            .map(|request| Attending {
-                source: &run.requests[*request].source,
-                rows: 1,
-                positions: (0..target).collect(),
+            .map(|request| {
+                let AnswerRequest { source, prefix, .. } = &run.requests[*request];
+                // A source has no positions beyond its prefix; what padding sees is never read.
+                let positions = (0..target).map(|place| place.min(prefix.len() - 1)).collect();
+                Attending { source, rows: 1, positions }
             })
             .collect();
         let layer = &self.decoder().layers[run.layer];
