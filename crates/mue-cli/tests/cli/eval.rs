@@ -33,7 +33,9 @@ fn full_depth_and_exits_are_measured_in_one_run() {
         let saved = 1.0 - number(&report["exit"]["macs"]) / number(&report["full"]["macs"]);
         let interval = &report["intervals"]["macs_saved"];
         assert!((number(&report["macs_saved"]) - saved).abs() < 1e-9);
-        assert!(number(&interval["low"]) <= saved && saved <= number(&interval["high"]));
+        // Where every sample saves the same, the interval is a point, up to rounding.
+        assert!(number(&interval["low"]) <= saved + 1e-9);
+        assert!(saved - 1e-9 <= number(&interval["high"]));
         assert!(number(&report["full"]["wall_ms_p50"]) > 0.0 && report["wall_saved"].is_f64());
     }
     let (captions, labels) = (&report["caption"], &report["entailment"]);
