@@ -37,6 +37,8 @@ impl App {
         let preprocessor = Preprocessor::new(&config, engine.model().settings().image_size);
         let places = Arc::new(Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)));
         let draining = AtomicBool::new(false);
+        // An engine that is open has its model; its worker may not have told the observer yet.
+        metrics.set_model_ready(true);
         Arc::new(Self { engine, config, metrics, preprocessor, places, draining })
     }
 

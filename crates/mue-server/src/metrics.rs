@@ -109,7 +109,7 @@ impl Metrics {
         self.gauge(names::LIVE_ROWS, &[]).set(load.live_rows as f64);
     }
 
-    fn set_model_ready(&self, ready: bool) {
+    pub(crate) fn set_model_ready(&self, ready: bool) {
         self.model_ready.store(ready, Ordering::Relaxed);
         self.gauge(names::MODEL_READY, &[]).set(f64::from(u8::from(ready)));
     }
