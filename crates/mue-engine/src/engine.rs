@@ -56,8 +56,8 @@ pub type Outcome = Result<Answer<Reply>, RequestError<NonFiniteLogits>>;
 
 /// Answers requests with one model on one device.
 ///
-/// The model lives on a worker thread, which ends when the engine is dropped and every accepted
-/// request is answered.
+/// The model lives on a worker thread. Dropping the engine ends it after the step in progress and
+/// refuses what is unanswered; [`batcher`](Self::batcher) can be drained before.
 pub struct Engine {
     handle: Handle<BatchOfa>,
     folder: Arc<ModelFolder>,

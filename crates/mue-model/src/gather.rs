@@ -3,9 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-use crate::exit::BranchPolicy;
+use crate::buckets::Grid;
 use crate::model::Ofa;
 use crate::rows::{RowIndex, SelectRows};
 
@@ -61,11 +61,12 @@ impl Ofa {
     }
 
     fn time_layer(&self, rows: usize, side: usize) -> Sample {
-        let pixels = TensorData::zeros::<f32, _>([rows, 3, side, side]);
-        let pixels = Tensor::from_data(pixels, self.device());
-        let run = self.begin_images(pixels, vec![BranchPolicy::Full; rows]);
-        let (hidden, bias) = (run.hidden(), run.attention_bias());
-        let [_, tokens, width] = hidden.dims();
+        let grid = Grid::of_pixels(side, side);
+        let (tokens, width) = (grid.tokens(), self.config().d_model);
+        let hidden = Tensor::<3>::zeros([rows, tokens, width], self.device());
+        let encoder = self.encoder();
+        let tables = self.tables().image(encoder.positions(), encoder.layers.len(), grid);
+        let bias = &tables.biases[0];
         let layer = &self.encoder().layers[0];
         // Reversed, so that no gather can be skipped.
         let order = RowIndex::new((0..rows).rev().collect(), rows, self.device());
