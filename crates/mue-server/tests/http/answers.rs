@@ -118,6 +118,7 @@ async fn what_is_answered_is_counted() {
     server.post("/v1/caption", &asked).await;
     server.post("/v1/caption", &json!({})).await;
     server.get("/no/such/path").await;
+    server.until_at_rest().await;
     let metrics = server.get("/metrics").await.text;
     for line in [
         "mue_requests_total{task=\"caption\",outcome=\"ok\"} 1",

@@ -84,6 +84,13 @@ impl Server {
         }
     }
 
+    /// Waits until the worker holds no row: an answer leaves before the step that gave it is over.
+    pub(crate) async fn until_at_rest(&self) {
+        while self.batcher.load().live_rows != 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
