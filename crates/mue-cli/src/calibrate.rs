@@ -84,7 +84,7 @@ fn confidence(text: &str) -> Result<f64, String> {
 /// Calibrates the model and says what was found.
 pub(crate) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let settings = EngineSettings { device: args.device, ..EngineSettings::default() };
-    let engine = open_model(&args.model, settings)?;
+    let engine = open_model(args.model.clone().into(), settings)?;
     let mut calibration = engine.model().calibration().clone();
     let both = [TaskArg::Caption, TaskArg::Entailment];
     let tasks = if args.tasks.is_empty() { &both[..] } else { &args.tasks };

@@ -40,7 +40,7 @@ pub(crate) struct CaptionArgs {
 
 #[derive(Debug, Serialize)]
 struct Results<'a> {
-    model: &'a Path,
+    model: String,
     device: String,
     results: Vec<CaptionJson<'a>>,
 }
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &CaptionArgs, out: &mut dyn Write) -> anyhow::Result<()>
     }
     if args.model.json {
         let device = engine.device().to_string();
-        let all = Results { model: &args.model.model, device, results };
+        let all = Results { model: args.model.source().to_string(), device, results };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(())

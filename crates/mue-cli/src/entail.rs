@@ -37,7 +37,7 @@ pub(crate) struct EntailArgs {
 
 #[derive(Debug, Serialize)]
 struct Results<'a> {
-    model: &'a Path,
+    model: String,
     device: String,
     image: &'a Path,
     results: Vec<EntailmentJson<'a>>,
@@ -65,7 +65,8 @@ pub(crate) fn run(args: &EntailArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     }
     if args.model.json {
         let device = engine.device().to_string();
-        let all = Results { model: &args.model.model, device, image: &args.image, results };
+        let all =
+            Results { model: args.model.source().to_string(), device, image: &args.image, results };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(())

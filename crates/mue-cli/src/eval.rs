@@ -72,7 +72,7 @@ impl From<TaskArg> for Task {
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 struct Report<'a> {
-    model: &'a Path,
+    model: String,
     device: String,
     data: String,
     exits: &'a str,
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let settings = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
     let engine = args.model.open_with(settings)?;
     let mut report = Report {
-        model: &args.model.model,
+        model: args.model.source().to_string(),
         device: engine.device().to_string(),
         data: args.data.to_string(),
         exits: args.model.exit_name(),
@@ -132,10 +132,7 @@ pub(crate) fn open_data(spec: &DataSpec, task: TaskArg) -> anyhow::Result<EvalDa
 fn tables(report: &Report<'_>) -> String {
     let mut text = format!(
         "{} on {}, data {}, exits {}\n",
-        report.model.display(),
-        report.device,
-        report.data,
-        report.exits
+        report.model, report.device, report.data, report.exits
     );
     for (task, report) in [("caption", &report.caption), ("entailment", &report.entailment)] {
         if let Some(report) = report {

@@ -1,22 +1,24 @@
 //! What every command that runs a model takes: where it is, on which device, how it exits.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use clap::Args;
 use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
 use mue_engine::batcher::NoObserver;
-use mue_engine::{DeviceChoice, Engine, EngineSettings, ExitChoice, Image, StartError, Thresholds};
+use mue_engine::{
+    DeviceChoice, Engine, EngineSettings, ExitChoice, Image, ModelSource, StartError, Thresholds,
+};
 
 use crate::error::user_error;
 
 /// Arguments of every command that runs a model.
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// Model folder, as `mue import` writes it
+    /// Model folder, as `mue import` writes it [default: the demo model in this binary]
     #[arg(long, value_name = "DIR")]
-    pub(crate) model: PathBuf,
+    model: Option<PathBuf>,
     /// Device to run on: auto, flex, ndarray or wgpu
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -38,7 +40,12 @@ impl ModelArgs {
 
     /// Opens the model, with other settings than the device's.
     pub(crate) fn open_with(&self, settings: EngineSettings) -> anyhow::Result<Engine> {
-        open_model(&self.model, EngineSettings { device: self.device, ..settings })
+        open_model(self.source(), EngineSettings { device: self.device, ..settings })
+    }
+
+    /// Where the model is.
+    pub(crate) fn source(&self) -> ModelSource {
+        self.model.clone().map_or(ModelSource::Demo, ModelSource::Folder)
     }
 
     /// How to exit, as the user wrote it.
@@ -52,10 +59,10 @@ impl ModelArgs {
     }
 }
 
-/// Opens a model folder.
-pub(crate) fn open_model(folder: &Path, settings: EngineSettings) -> anyhow::Result<Engine> {
-    Engine::open(folder, settings, Arc::new(NoObserver)).map_err(|error| {
-        let what = format!("cannot open the model {}", folder.display());
+/// Opens a model.
+pub(crate) fn open_model(source: ModelSource, settings: EngineSettings) -> anyhow::Result<Engine> {
+    let what = format!("cannot open the model {source}");
+    Engine::open(source, settings, Arc::new(NoObserver)).map_err(|error| {
         let remedy = match error {
             StartError::Device(_) => {
                 return user_error(error, "`--device auto` takes the best one there is");

@@ -5,13 +5,15 @@ mod layers;
 use std::io::Write;
 use std::net::TcpListener;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mue_engine::{BranchRule, DeviceChoice, Engine, EngineSettings, ExitRules, ModelFolder};
+use mue_engine::{
+    BranchRule, DeviceChoice, Engine, EngineSettings, ExitRules, ModelFolder, ModelSource,
+};
 use mue_server::{App, Config, Metrics};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +21,7 @@ use crate::error::user_error;
 
 const EXAMPLES: &str = "\
 Examples:
+  mue serve
   mue serve --model ofa-base
   mue serve --config config/server.toml --listen 0.0.0.0:8080
   MUE_MODEL=ofa-base MUE_QUEUE_ROWS_MAX=128 mue serve --check
@@ -36,7 +39,7 @@ pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Model folder, as `mue import` writes it
+    /// Model folder, as `mue import` writes it [default: the demo model in this binary]
     #[arg(long, value_name = "DIR")]
     model: Option<String>,
     /// Device to run on: auto, flex, ndarray or wgpu [default: auto]
@@ -55,8 +58,8 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         .parse()
         .map_err(|error| user_error(anyhow!("{error}"), "`auto` takes the best one there is"))?;
     if args.check {
-        let model = Path::new(&config.model);
-        ModelFolder::open(model).map_err(|error| unusable(error, model))?;
+        let source = source(&config);
+        ModelFolder::open(source.clone()).map_err(|error| unusable(error, &source))?;
         device.open().map_err(|error| user_error(error, "`auto` takes the best one there is"))?;
         writeln!(out, "the settings and the model are valid")?;
         return Ok(());
@@ -108,9 +111,6 @@ fn settings(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> anyh
     if let Some(device) = args.device {
         config.device = device.to_string();
     }
-    if config.model.is_empty() {
-        return Err(user_error(anyhow!("no model is given"), "say `--model DIR`"));
-    }
     config.validate().map_err(|error| user_error(error, "config/server.toml explains the key"))?;
     Ok(config)
 }
@@ -131,12 +131,22 @@ fn open(config: &Config, device: DeviceChoice, metrics: Arc<Metrics>) -> anyhow:
         image_cache_bytes_max: config.image_cache_bytes_max,
         ..EngineSettings::default()
     };
-    let model = Path::new(&config.model);
-    Engine::open(model, settings, metrics).map_err(|error| unusable(error, model))
+    let source = source(config);
+    Engine::open(source.clone(), settings, metrics).map_err(|error| unusable(error, &source))
 }
 
-fn unusable(error: impl std::error::Error + Send + Sync + 'static, model: &Path) -> anyhow::Error {
-    let what = format!("cannot open the model {}", model.display());
+fn source(config: &Config) -> ModelSource {
+    match config.model.as_str() {
+        "" => ModelSource::Demo,
+        folder => ModelSource::Folder(folder.into()),
+    }
+}
+
+fn unusable(
+    error: impl std::error::Error + Send + Sync + 'static,
+    source: &ModelSource,
+) -> anyhow::Error {
+    let what = format!("cannot open the model {source}");
     let remedy = "give the folder that `mue import` wrote, and a device that this machine has";
     user_error(anyhow::Error::new(error).context(what), remedy)
 }

@@ -1,7 +1,6 @@
 //! The engine: a model on a thread of its own, and the batcher in front of it.
 
 use std::future::Future;
-use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
@@ -15,7 +14,7 @@ use mue_model::{NonFiniteLogits, RunOptions};
 use crate::answer::Reply;
 use crate::batch::{BatchOfa, ImageCache};
 use crate::device::{DeviceChoice, DeviceError, OpenDevice};
-use crate::model_folder::{ModelFolder, OpenError};
+use crate::model_folder::{ModelFolder, ModelSource, OpenError};
 use crate::observer::EngineObserver;
 use crate::request::Request;
 use crate::warm_up;
@@ -83,17 +82,17 @@ pub enum StartError {
 }
 
 impl Engine {
-    /// Opens a model folder and waits until the model is loaded and warm.
+    /// Opens a model and waits until the model is loaded and warm.
     ///
     /// # Errors
     ///
     /// If the folder, the device or the settings cannot be used.
     pub fn open(
-        folder: &Path,
+        source: impl Into<ModelSource>,
         settings: EngineSettings,
         observer: Arc<dyn EngineObserver>,
     ) -> Result<Self, StartError> {
-        let folder = Arc::new(ModelFolder::open(folder)?);
+        let folder = Arc::new(ModelFolder::open(source)?);
         let device = settings.device.open()?;
         let choice = device.choice;
         let (started, start) = mpsc::channel();

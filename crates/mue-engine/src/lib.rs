@@ -7,6 +7,7 @@
 mod answer;
 mod batch;
 mod calibration;
+mod demo;
 mod device;
 mod engine;
 mod model_folder;
@@ -22,7 +23,7 @@ pub use batch::BatchOfa;
 pub use calibration::{BranchRule, Calibration, ExitRules, OperatingPoint, TaskCalibration};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use engine::{Engine, EngineSettings, Outcome, Pending, StartError, block_on};
-pub use model_folder::{ModelFolder, OpenError};
+pub use model_folder::{ModelFolder, ModelSource, OpenError};
 pub use mue_batcher as batcher;
 pub use mue_model::{BranchPolicy, ExitPolicy, LayerSignal, Prediction};
 pub use observer::{Branch, CacheUsage, EngineObserver, LayerStep};

@@ -1,21 +1,97 @@
 //! A model folder: everything that a model needs, from one place.
 
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use mue_data::Tokenizer;
 use mue_model::weights::{Checkpoint, LoadError};
 use mue_model::{Ofa, OfaConfig, RunOptions};
 
+use serde::de::DeserializeOwned;
+
 use crate::calibration::Calibration;
+use crate::demo;
 use crate::device::OpenDevice;
 use crate::settings::ModelSettings;
+
+/// Where a model folder is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSource {
+    /// On disk.
+    Folder(PathBuf),
+    /// In this binary: the demo model.
+    Demo,
+}
+
+impl<P: Into<PathBuf>> From<P> for ModelSource {
+    fn from(path: P) -> Self {
+        Self::Folder(path.into())
+    }
+}
+
+impl fmt::Display for ModelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(path) => path.display().fmt(f),
+            Self::Demo => f.write_str("demo"),
+        }
+    }
+}
+
+impl ModelSource {
+    /// What errors call a file of it.
+    fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Folder(path) => path.join(name),
+            Self::Demo => Path::new("demo").join(name),
+        }
+    }
+
+    /// The bytes of a file, none if there is no such file.
+    fn find(&self, name: &str) -> Result<Option<Bytes>, OpenError> {
+        let path = match self {
+            Self::Folder(path) => path.join(name),
+            Self::Demo => return Ok(demo::file(name).map(Bytes::from_static)),
+        };
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(OpenError::Read { path, source }),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Bytes, OpenError> {
+        let missing = || OpenError::Read {
+            path: self.path(name),
+            source: io::Error::from(io::ErrorKind::NotFound),
+        };
+        self.find(name)?.ok_or_else(missing)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, name: &str, bytes: &[u8]) -> Result<T, OpenError> {
+        serde_json::from_slice(bytes)
+            .map_err(|source| OpenError::Json { path: self.path(name), source })
+    }
+
+    fn weights(&self) -> Result<Checkpoint, OpenError> {
+        let name = "model.safetensors";
+        let checkpoint = match self {
+            // By memory map: its pages are read when they are needed.
+            Self::Folder(path) => Checkpoint::open(&path.join(name)),
+            Self::Demo => Checkpoint::from_safetensors(&self.path(name), &self.read(name)?),
+        };
+        Ok(checkpoint.map_err(LoadError::Checkpoint)?)
+    }
+}
 
 /// A model folder, read and checked but for its weights, which [`load`](Self::load) opens.
 ///
 /// It makes [requests](crate::Request) out of what users ask.
 #[derive(Debug)]
 pub struct ModelFolder {
-    path: PathBuf,
+    source: ModelSource,
     pub(crate) config: OfaConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) settings: ModelSettings,
@@ -80,15 +156,15 @@ impl ModelFolder {
     /// # Errors
     ///
     /// If a file is missing or wrong, or the settings do not fit the model.
-    pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let settings: ModelSettings = parse(&path.join("mue.json"))?;
-        let calibration = path.join("calibration.json");
-        let calibration = match calibration.exists() {
-            true => parse(&calibration)?,
-            false => Calibration::default(),
+    pub fn open(source: impl Into<ModelSource>) -> Result<Self, OpenError> {
+        let source = source.into();
+        let settings: ModelSettings = source.parse("mue.json", &source.read("mue.json")?)?;
+        let calibration = match source.find("calibration.json")? {
+            Some(bytes) => source.parse("calibration.json", &bytes)?,
+            None => Calibration::default(),
         };
-        let tokenizer = Tokenizer::from_json(&read(&path.join("tokenizer.json"))?)?;
-        let config = read(&path.join("config.json"))?;
+        let tokenizer = Tokenizer::from_json(&source.read("tokenizer.json")?)?;
+        let config = source.read("config.json")?;
         let config =
             OfaConfig::from_json(&String::from_utf8_lossy(&config)).map_err(LoadError::Config)?;
         let id =
@@ -96,9 +172,8 @@ impl ModelFolder {
         let words = &settings.answers;
         let answer_ids = [id(&words.entailment)?, id(&words.neutral)?, id(&words.contradiction)?];
         let caption_prompt = settings.prompts.caption_ids(&tokenizer);
-        let path = path.to_owned();
         let folder =
-            Self { path, config, tokenizer, settings, calibration, answer_ids, caption_prompt };
+            Self { source, config, tokenizer, settings, calibration, answer_ids, caption_prompt };
         folder.check()?;
         Ok(folder)
     }
@@ -121,17 +196,19 @@ impl ModelFolder {
     ///
     /// If they are missing, damaged, or do not fit the configuration.
     pub fn load(&self, device: &OpenDevice, options: RunOptions) -> Result<Ofa, OpenError> {
-        let weights = Checkpoint::open(&self.path.join("model.safetensors"))
-            .and_then(Checkpoint::into_canonical)
-            .map_err(LoadError::Checkpoint)?;
+        let weights = self.source.weights()?.into_canonical().map_err(LoadError::Checkpoint)?;
         let model = Ofa::from_tensors(&weights.tensors, self.config.clone(), &device.device)?;
         Ok(model.with_options(options))
     }
 
-    /// The folder's name.
+    /// The folder's name; `demo` for the one in this binary.
     pub fn name(&self) -> String {
-        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
-        name.to_string_lossy().into_owned()
+        match &self.source {
+            ModelSource::Folder(path) => {
+                path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+            }
+            ModelSource::Demo => "demo".into(),
+        }
     }
 
     /// The model's dimensions.
@@ -155,13 +232,4 @@ fn within(what: &'static str, found: usize, most: usize) -> Result<(), OpenError
         true => Ok(()),
         false => Err(OpenError::Positions { what, found, most }),
     }
-}
-
-fn parse<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, OpenError> {
-    serde_json::from_slice(&read(path)?)
-        .map_err(|source| OpenError::Json { path: path.to_owned(), source })
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, OpenError> {
-    std::fs::read(path).map_err(|source| OpenError::Read { path: path.to_owned(), source })
 }

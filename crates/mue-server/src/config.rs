@@ -15,7 +15,7 @@ use crate::cors::is_origin;
 pub struct Config {
     /// Address to listen on; port 0 takes a free one.
     pub listen: String,
-    /// Model folder.
+    /// Model folder; none is the demo model in this binary.
     pub model: String,
     /// Device to run on: auto, flex, ndarray or wgpu.
     pub device: String,
