@@ -8,6 +8,7 @@ mod caption;
 mod entail;
 mod error;
 mod eval;
+mod health;
 mod import;
 mod info;
 mod model;
@@ -49,6 +50,7 @@ enum Command {
     Caption(caption::CaptionArgs),
     Entail(entail::EntailArgs),
     Eval(eval::EvalArgs),
+    Health(health::HealthArgs),
     Import(import::ImportArgs),
     Info(info::InfoArgs),
     Pull(pull::PullArgs),
@@ -64,6 +66,7 @@ impl Command {
             Self::Caption(args) => caption::run(args, out),
             Self::Entail(args) => entail::run(args, out),
             Self::Eval(args) => eval::run(args, out),
+            Self::Health(args) => health::run(args, out),
             Self::Import(args) => import::run(args, out),
             Self::Info(args) => info::run(args, out),
             Self::Pull(args) => pull::run(args, out),

@@ -219,6 +219,8 @@ impl Builder {
             images: ImageCache::new(self.settings.image_cache_bytes_max),
             observer: Arc::clone(&self.observer),
         };
+        // After a panic too: the cache starts empty.
+        self.observer.image_cache(model.images.usage());
         Ok(if self.settings.warm_up { warm_up::run(model) } else { model })
     }
 }

@@ -25,7 +25,7 @@ pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use engine::{Engine, EngineSettings, Outcome, Pending, StartError, block_on};
 pub use model_folder::{ModelFolder, ModelSource, OpenError};
 pub use mue_batcher as batcher;
-pub use mue_model::{BranchPolicy, ExitPolicy, LayerSignal, Prediction};
+pub use mue_model::{BranchPolicy, ExitPolicy, GatherCost, Gathering, LayerSignal, Prediction};
 pub use observer::{Branch, CacheUsage, EngineObserver, LayerStep};
 pub use request::{Image, InvalidRequest, Request};
 pub use settings::{

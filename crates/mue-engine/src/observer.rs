@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mue_batcher::Observer;
-use mue_model::GatherCost;
+use mue_model::{GatherCost, Gathering};
 
 /// Hears what the batcher decides and what the model computes.
 pub trait EngineObserver: Observer {
@@ -13,8 +13,14 @@ pub trait EngineObserver: Observer {
     /// A layer of a branch ran.
     fn layer(&self, _step: &LayerStep) {}
 
+    /// Rows were moved: survivors of an exit gathered, or finished rows let go.
+    fn gathered(&self, _branch: Branch, _gathering: &Gathering) {}
+
     /// A request looked for its picture's encoding.
-    fn image_cache(&self, _hit: bool, _usage: CacheUsage) {}
+    fn image_looked_up(&self, _hit: bool) {}
+
+    /// What the image cache holds has changed.
+    fn image_cache(&self, _usage: CacheUsage) {}
 }
 
 impl EngineObserver for mue_batcher::NoObserver {}

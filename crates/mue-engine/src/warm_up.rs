@@ -1,23 +1,26 @@
 //! One answer of each task before the first request: position tables, the constant prompt and,
 //! on a GPU, the kernels are then there. Then it is measured when gathering pays on this device.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use mue_batcher::{BatchModel, RequestId};
+use mue_batcher::{BatchModel, NoObserver, RequestId};
 use mue_data::PixelTensor;
 use mue_model::{ExitPolicy, RunOptions};
 
 use crate::batch::BatchOfa;
 use crate::request::{Image, Request, Task};
 
-/// Warms a model up.
+/// Warms a model up. Its observer hears that it happened, not the answers that nobody asked for.
 pub(crate) fn run(mut model: BatchOfa) -> BatchOfa {
     let start = Instant::now();
+    let observer = std::mem::replace(&mut model.observer, Arc::new(NoObserver));
     answer_grey_picture(&mut model);
     model.images.clear();
     let gather = model.model.measure_gather(model.folder.settings.image_size);
     let options = RunOptions { gather, ..model.model.options() };
     model.model = model.model.with_options(options);
+    model.observer = observer;
     model.observer.warmed_up(start.elapsed(), &gather);
     model
 }

@@ -4,10 +4,11 @@ use burn::tensor::{Int, Tensor};
 
 use crate::decode::StepExit;
 use crate::exit::{BranchPolicy, LayerSignal};
+use crate::gather::Gathering;
 use crate::macs::Computed;
 use crate::model::{Execution, Ofa};
 use crate::prediction::LayerAnswer;
-use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids, write_rows};
+use crate::rows::{RowIndex, index, to_host, token_ids};
 use crate::search::NonFiniteLogits;
 use crate::similarity::Products;
 use crate::source::{Attending, Source, cross_attend};
@@ -53,6 +54,7 @@ pub struct AnswerRun {
     answers: Vec<Option<LayerAnswer>>,
     layer: usize,
     computed: Computed,
+    gathering: Gathering,
 }
 
 impl AnswerRun {
@@ -74,6 +76,11 @@ impl AnswerRun {
     /// What was computed so far.
     pub fn computed(&self) -> &Computed {
         &self.computed
+    }
+
+    /// What was gathered since this was last asked.
+    pub fn take_gathering(&mut self) -> Gathering {
+        std::mem::take(&mut self.gathering)
     }
 }
 
@@ -109,6 +116,7 @@ impl Ofa {
             requests,
             layer: 0,
             computed: Computed::default(),
+            gathering: Gathering::default(),
         }
     }
 
@@ -131,7 +139,7 @@ impl Ofa {
                 run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
             }
         }
-        let before = run.hidden.clone().select_rows(&rows);
+        let before = run.gathering.select(run.hidden.clone(), &rows);
         let after = self.forward_prefixes(run, &computed, before.clone());
         self.charge_prefixes(run, &computed);
         let products = computed
@@ -141,9 +149,11 @@ impl Ofa {
         self.note_exits(run, &computed, products);
         let active = RowIndex::new(run.active.clone(), run.requests.len(), self.device());
         // Without a gather, rows are numbered as in the cohort.
-        let after =
-            if computed.len() == run.active.len() { after } else { after.select_rows(&active) };
-        run.hidden = write_rows(run.hidden.clone(), after, &active);
+        let after = match computed.len() == run.active.len() {
+            true => after,
+            false => run.gathering.select(after, &active),
+        };
+        run.hidden = run.gathering.put(run.hidden.clone(), after, &active);
         run.layer += 1;
         self.ask_prefixes(run);
         self.leave_prefixes(run);

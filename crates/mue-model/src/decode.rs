@@ -4,10 +4,11 @@ use burn::tensor::Tensor;
 
 use crate::attention::KeysValues;
 use crate::exit::{BranchPolicy, LayerSignal};
+use crate::gather::Gathering;
 use crate::macs::Computed;
 use crate::model::{DecoderState, Execution, Ofa};
 use crate::prediction::{LayerAnswer, Prediction};
-use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids, write_rows};
+use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids};
 use crate::search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings};
 use crate::similarity::Products;
 use crate::source::{Attending, Source, cross_attend};
@@ -28,6 +29,7 @@ pub struct DecoderRun {
     /// By layer: keys and values of the first columns, as many as are filled.
     caches: Vec<Option<KeysValues>>,
     computed: Computed,
+    gathering: Gathering,
     next_id: u64,
 }
 
@@ -119,6 +121,11 @@ impl DecoderRun {
         &self.computed
     }
 
+    /// What was gathered since this was last asked.
+    pub fn take_gathering(&mut self) -> Gathering {
+        std::mem::take(&mut self.gathering)
+    }
+
     /// Drops requests whose answer nobody waits for any more.
     pub fn cancel(&mut self, cancelled: impl Fn(RequestId) -> bool) {
         let starts = self.first_rows();
@@ -169,11 +176,12 @@ impl DecoderRun {
             return;
         }
         let rows = RowIndex::new(rows, total, &states.device());
-        self.exit_states = Some(drop_columns(states.select_rows(&rows), unused));
+        let gathering = &mut self.gathering;
+        self.exit_states = Some(drop_columns(gathering.select(states, &rows), unused));
         for cache in &mut self.caches {
             *cache = cache.take().and_then(|cache| {
                 let filled = cache.keys.dims()[2];
-                let kept = cache.select_rows(&rows);
+                let kept = gathering.select(cache, &rows);
                 (filled > unused).then(|| {
                     kept.map(|part| {
                         if unused == 0 { part } else { part.narrow(2, unused, filled - unused) }
@@ -356,10 +364,10 @@ impl Ofa {
                 run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
             }
         }
+        let before = run.gathering.select(step.hidden.clone(), &rows);
+        let bias = self.layer_bias(run, step, layer, &rows);
         let attending: Vec<Attending<'_>> =
             computed.iter().map(|request| self.attending(run, step, *request)).collect();
-        let before = step.hidden.clone().select_rows(&rows);
-        let bias = self.layer_bias(step, layer, &rows);
         let after = self.decoder().layers[layer].forward(
             before.clone(),
             &cached,
@@ -373,9 +381,11 @@ impl Ofa {
         let row_count = rows.rows().len();
         let active = self.rows_of(run, step, &step.active);
         // Without a gather, rows are numbered as in the set.
-        let after =
-            if computed.len() == step.active.len() { after } else { after.select_rows(&active) };
-        step.hidden = write_rows(step.hidden.clone(), after, &active);
+        let after = match computed.len() == step.active.len() {
+            true => after,
+            false => run.gathering.select(after, &active),
+        };
+        step.hidden = run.gathering.put(step.hidden.clone(), after, &active);
         self.ask(run, step, layer);
         self.leave_step(run, step, layer);
         row_count
@@ -439,7 +449,7 @@ impl Ofa {
             None => fresh.map(crate::rows::contiguous),
         };
         run.caches[layer] = Some(all.clone());
-        all.select_rows(rows)
+        run.gathering.select(all, rows)
     }
 
     fn attending<'a>(&self, run: &'a DecoderRun, step: &Step, request: usize) -> Attending<'a> {
@@ -451,9 +461,16 @@ impl Ofa {
     }
 
     /// The layer's self-attention bias, `[rows, heads, target, cached]`.
-    fn layer_bias(&self, step: &Step, layer: usize, rows: &RowIndex) -> Tensor<4> {
+    fn layer_bias(
+        &self,
+        run: &mut DecoderRun,
+        step: &Step,
+        layer: usize,
+        rows: &RowIndex,
+    ) -> Tensor<4> {
         let heads = self.config().decoder_attention_heads;
-        step.bias.clone().narrow(3, layer * heads, heads).select_rows(rows).permute([0, 3, 1, 2]) // [rows, heads, target, cached]
+        let bias = step.bias.clone().narrow(3, layer * heads, heads);
+        run.gathering.select(bias, rows).permute([0, 3, 1, 2]) // [rows, heads, target, cached]
     }
 
     /// Books what the layer cost each request alone; returns the sum without keys and values.

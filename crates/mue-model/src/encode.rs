@@ -6,9 +6,10 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use crate::exit::{BranchPolicy, LayerSignal};
+use crate::gather::Gathering;
 use crate::macs::Computed;
 use crate::model::{Execution, Ofa, RunOptions};
-use crate::rows::{RowIndex, SelectRows, token_ids};
+use crate::rows::{RowIndex, token_ids};
 use crate::similarity::Products;
 use crate::source::{Branch, BranchEncoding, BranchExit, padding_bias};
 use crate::tables::BranchTables;
@@ -30,6 +31,7 @@ pub struct BranchRun {
     active: Vec<usize>,
     rows: Vec<Row>,
     computed: Computed,
+    gathering: Gathering,
 }
 
 #[derive(Debug)]
@@ -74,6 +76,11 @@ impl BranchRun {
         &self.computed
     }
 
+    /// What was gathered since this was last asked.
+    pub fn take_gathering(&mut self) -> Gathering {
+        std::mem::take(&mut self.gathering)
+    }
+
     /// Drops rows whose answer nobody waits for any more.
     pub fn cancel_rows(&mut self, cancelled: impl Fn(usize) -> bool) {
         self.active.retain(|row| !cancelled(*row));
@@ -91,7 +98,7 @@ impl BranchRun {
         let total = self.present.len();
         let places = self.active.iter().map(|row| self.place(*row)).collect();
         let places = RowIndex::new(places, total, &self.hidden.device());
-        self.hidden = self.hidden.clone().select_rows(&places);
+        self.hidden = self.gathering.select(self.hidden.clone(), &places);
         self.present.clone_from(&self.active);
     }
 
@@ -266,6 +273,7 @@ impl Ofa {
             active: (0..rows.len()).collect(),
             rows,
             computed: Computed::default(),
+            gathering: Gathering::default(),
         }
     }
 

@@ -1,13 +1,14 @@
-//! Whether gathering the survivors of an exit costs less than computing the others on.
+//! Whether gathering the survivors of an exit costs less than computing the others on, and how long
+//! gathering took.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
 use crate::buckets::Grid;
 use crate::model::Ofa;
-use crate::rows::{RowIndex, SelectRows};
+use crate::rows::{RowIndex, SelectRows, write_rows};
 
 /// What gathering rows costs on a device, and what computing them does.
 ///
@@ -38,6 +39,40 @@ impl GatherCost {
 impl Default for GatherCost {
     fn default() -> Self {
         Self::FREE
+    }
+}
+
+/// Rows that were moved so that a layer computes active rows only, or that finished ones make room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gathering {
+    /// Tensors, or pairs of keys and values, whose rows were moved.
+    pub moves: u64,
+    /// How long that took; on a device that computes asynchronously, how long giving the order took.
+    pub duration: Duration,
+}
+
+impl Gathering {
+    /// Selects rows; what keeps every row in its place is no move.
+    pub(crate) fn select<T: SelectRows>(&mut self, state: T, rows: &RowIndex) -> T {
+        if rows.is_identity() { state } else { self.time(|| state.select_rows(rows)) }
+    }
+
+    /// Puts `update`'s rows into `state` at the rows they were selected from.
+    pub(crate) fn put(
+        &mut self,
+        state: Tensor<3>,
+        update: Tensor<3>,
+        rows: &RowIndex,
+    ) -> Tensor<3> {
+        if rows.is_identity() { update } else { self.time(|| write_rows(state, update, rows)) }
+    }
+
+    fn time<T>(&mut self, gather: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let gathered = gather();
+        self.moves += 1;
+        self.duration += start.elapsed();
+        gathered
     }
 }
 

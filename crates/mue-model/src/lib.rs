@@ -43,7 +43,7 @@ pub use decoder::{Decoder, DecoderPositions};
 pub use encode::{BranchRun, LayerReport};
 pub use encoder::{Encoder, EncoderPositions};
 pub use exit::{BranchPolicy, ExitPolicy, LayerSignal, Schedule, SimilarityRule};
-pub use gather::GatherCost;
+pub use gather::{GatherCost, Gathering};
 pub use layers::{DecoderLayer, EncoderLayer};
 pub use macs::{Computed, MacModel};
 pub use model::{DecoderState, Execution, Network, Ofa, RunOptions};

@@ -95,12 +95,15 @@ pub(crate) async fn accept(
     let Order { task, pictures, rows, priority, arrived, deadline, stream } = order;
     let permit = app.engine.batcher().reserve(rows, Instant::now())?;
     let started = Instant::now();
-    let images = tokio::time::timeout_at(deadline.into(), app.preprocessor.prepare(pictures))
-        .await
-        .map_err(|_| {
-            let detail = "the deadline passed in the preprocess stage";
-            Problem::new(Code::DeadlineExceeded, detail)
-        })??;
+    let results = if task == Task::Caption { pictures.len() } else { rows };
+    let preparing = app.metrics.preparing(results);
+    let prepare = app.preprocessor.prepare(pictures);
+    let images = tokio::time::timeout_at(deadline.into(), prepare).await;
+    preparing.ended(images.is_err());
+    let images = images.map_err(|_| {
+        let detail = "the deadline passed in the preprocess stage";
+        Problem::new(Code::DeadlineExceeded, detail)
+    })??;
     let preprocess = started.elapsed();
     let inputs = requests(images)?;
     let submission = Submission { inputs, priority, deadline: Some(deadline), stream };

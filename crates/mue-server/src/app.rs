@@ -39,6 +39,7 @@ impl App {
         let draining = AtomicBool::new(false);
         // An engine that is open has its model; its worker may not have told the observer yet.
         metrics.set_model_ready(true);
+        metrics.set_bounds(&config);
         Arc::new(Self { engine, config, metrics, preprocessor, places, draining })
     }
 

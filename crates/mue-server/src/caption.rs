@@ -83,6 +83,7 @@ pub(crate) async fn route(
         images.into_iter().map(|image| model.caption(image, exit.clone(), &search)).collect()
     });
     let accepted = accepted.await?;
+    app.metrics.asked(Task::Caption, &exit);
     let names = (id.to_string(), model.name());
     let answer = move |answered| {
         AnswerJson::new(names, answered, |_, reply| match reply {

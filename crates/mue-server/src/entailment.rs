@@ -92,7 +92,8 @@ pub(crate) async fn route(
     let arrived = Instant::now();
     let read = body::read::<EntailmentRequest>(request, &app.config);
     let Asked { fields: asked, files } = read.await?;
-    let (exit, trace, model) = (asked.exit.into(), asked.trace, app.engine.model());
+    let exit: ExitChoice = asked.exit.into();
+    let (trace, model) = (asked.trace, app.engine.model());
     let sentences = Sentences::new(asked.hypothesis, asked.hypotheses, asked.premise);
     let sentences = sentences.and_then(|sentences| sentences.within(&app.config))?;
     let pictures = pictures(asked.image, None, files)?;
@@ -108,7 +109,8 @@ pub(crate) async fn route(
         deadline: deadline(asked.deadline_ms, arrived, &app.config)?,
         stream: false,
     };
-    let accepted = accept(&app, order, |images| sentences.requests(model, &images, exit)).await?;
+    let accepted = accept(&app, order, |images| sentences.requests(model, &images, &exit)).await?;
+    app.metrics.asked(Task::Entailment, &exit);
     let answered = accepted.answers(&app).await?;
     let names = (id.to_string(), model.name());
     let answer = AnswerJson::new(names, answered, |place, reply| match reply {
@@ -160,7 +162,7 @@ impl Sentences {
         &self,
         model: &ModelFolder,
         images: &[Image],
-        exit: ExitChoice,
+        exit: &ExitChoice,
     ) -> Result<Vec<mue_engine::Request>, InvalidRequest> {
         let pairs = images
             .iter()

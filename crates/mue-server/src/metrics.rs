@@ -5,10 +5,12 @@
 
 mod names;
 mod observer;
+mod preparing;
+mod zeros;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::CONTENT_TYPE;
@@ -19,10 +21,11 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use mue_engine::batcher::Load;
-use mue_engine::{Branch, BranchDepth, Reply};
+use mue_engine::{Branch, BranchDepth, ExitChoice, Reply};
 
 use crate::answering::{Answered, Task};
 use crate::app::App;
+use crate::config::Config;
 use crate::problem::Code;
 use crate::stream::Streamed;
 
@@ -45,11 +48,16 @@ impl Metrics {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &names::SECONDS)?
             .set_buckets_for_metric(Matcher::Suffix("_rows".into()), &names::ROWS)?
+            .set_buckets_for_metric(full(names::GATHER_DURATION), &names::GATHER_SECONDS)?
+            .set_buckets_for_metric(full(names::QUALITY_FLOOR), &names::QUALITIES)?
             .build_recorder();
         let handle = recorder.handle();
         names::describe(&recorder);
         let metrics = Self { recorder, handle, model_ready: AtomicBool::new(false) };
         metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
+        let started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        metrics.gauge(names::START_TIME, &[]).set(started.as_secs_f64());
+        metrics.start_at_zero();
         metrics.set_model_ready(false);
         Ok(Arc::new(metrics))
     }
@@ -63,6 +71,35 @@ impl Metrics {
     /// Whether the model is loaded.
     pub(crate) fn model_is_ready(&self) -> bool {
         self.model_ready.load(Ordering::Relaxed)
+    }
+
+    /// Tells the bounds that the server works within.
+    pub(crate) fn set_bounds(&self, config: &Config) {
+        let bounds = [
+            (names::QUEUE_ROWS_MAX, config.queue_rows_max),
+            (names::LIVE_ROWS_MAX, config.rows_max),
+            (names::CACHE_BYTES_MAX, config.image_cache_bytes_max),
+        ];
+        for (name, bound) in bounds {
+            self.gauge(name, &[]).set(bound as f64);
+        }
+    }
+
+    /// Counts how a request asks to exit.
+    pub(crate) fn asked(&self, task: Task, exit: &ExitChoice) {
+        let choice = match exit {
+            ExitChoice::Auto => "auto",
+            ExitChoice::Off => "off",
+            ExitChoice::Mue => "mue",
+            ExitChoice::Quality(_) => "quality",
+            ExitChoice::Thresholds(_) => "thresholds",
+            ExitChoice::Rules(_) => "rules",
+        };
+        let labels = [("task", task.name()), ("choice", choice)];
+        self.counter(names::EXIT_CHOICES, &labels).increment(1);
+        if let ExitChoice::Quality(floor) = exit {
+            self.histogram(names::QUALITY_FLOOR, &labels[..1]).record(*floor);
+        }
     }
 
     /// Counts the answers to a request.
@@ -98,6 +135,8 @@ impl Metrics {
         let labels = [("task", task.name()), ("branch", branch.name()), ("layer", &layer)];
         self.counter(names::EXITS, &labels).increment(1);
         let labels = &labels[..2];
+        let early = u64::from(depth.layer < depth.layers);
+        self.counter(names::EARLY_EXITS, labels).increment(early);
         self.counter(names::LAYERS_COMPUTED, labels).increment(depth.layer as u64);
         self.counter(names::LAYERS_POSSIBLE, labels).increment(depth.layers as u64);
     }
@@ -125,6 +164,10 @@ impl Metrics {
     fn histogram(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Histogram {
         self.recorder.register_histogram(&key(name, labels), &METADATA)
     }
+}
+
+fn full(name: &str) -> Matcher {
+    Matcher::Full(name.to_owned())
 }
 
 fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {

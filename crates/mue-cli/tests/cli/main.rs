@@ -5,6 +5,7 @@
 mod answers;
 mod checkpoint;
 mod eval;
+mod health;
 mod hub;
 mod import;
 mod pull;

@@ -99,7 +99,7 @@ impl BatchOfa {
         for (id, request) in inputs {
             let key = CacheKey::new(&request.image, &request.policy.image);
             let cached = self.images.get(&key);
-            self.observer.image_cache(cached.is_some(), self.images.usage());
+            self.observer.image_looked_up(cached.is_some());
             if cached.is_none() {
                 images.add(id, key, &request);
             }
@@ -175,6 +175,7 @@ impl BatchOfa {
                 let encoding = Arc::new(encoding);
                 if let Some(key) = part.keys.get(row) {
                     self.images.insert(key.clone(), Arc::clone(&encoding));
+                    self.observer.image_cache(self.images.usage());
                 }
                 for id in &part.rows[row] {
                     let pending = cohort.pending.get_mut(id);
@@ -199,6 +200,7 @@ impl BatchOfa {
         let report = self.model.encode_layer(run);
         let (layer, rows) = (report.layer, report.rows);
         self.observer.layer(&LayerStep { branch, layer, rows });
+        self.gathered(branch, run.take_gathering());
         report
     }
 }

@@ -75,6 +75,7 @@ impl BatchOfa {
         if !set.run.is_finished() {
             let step = self.model.decode_token(&mut set.run);
             self.computed(&step.layer_rows, &mut report);
+            self.gathered(Branch::Decoder, set.run.take_gathering());
             for request in step.requests {
                 self.advance(set, request, &mut report);
             }
@@ -98,6 +99,7 @@ impl BatchOfa {
             layer_rows.push(self.model.answer_layer(&mut run));
         }
         self.computed(&layer_rows, report);
+        self.gathered(Branch::Decoder, run.take_gathering());
         let answers = self.model.finish_answers(run);
         for ((id, trace), answer) in whose.into_iter().zip(answers) {
             match answer {

@@ -7,11 +7,11 @@ mod image_cache;
 use std::sync::Arc;
 
 use mue_batcher::{BatchModel, DecodeReport, EncodeReport, RequestId, Rows};
-use mue_model::{NonFiniteLogits, Ofa};
+use mue_model::{Gathering, NonFiniteLogits, Ofa};
 
 use crate::answer::{Reply, TokenExit};
 use crate::model_folder::ModelFolder;
-use crate::observer::EngineObserver;
+use crate::observer::{Branch, EngineObserver};
 use crate::request::{Request, Task};
 
 pub(crate) use self::cohort::{Cohort, Encoded};
@@ -24,6 +24,15 @@ pub struct BatchOfa {
     pub(crate) folder: Arc<ModelFolder>,
     pub(crate) images: ImageCache,
     pub(crate) observer: Arc<dyn EngineObserver>,
+}
+
+impl BatchOfa {
+    /// Tells of rows that were moved, if any were.
+    fn gathered(&self, branch: Branch, gathering: Gathering) {
+        if gathering.moves > 0 {
+            self.observer.gathered(branch, &gathering);
+        }
+    }
 }
 
 impl BatchModel for BatchOfa {

@@ -70,6 +70,27 @@ fn rows_computed_are_the_rows_active() {
 }
 
 #[test]
+fn gathering_is_told_where_rows_leave_others_behind() {
+    let folder = Folder::new(1, Encoding::Decomposed);
+    let (engine, watch) = watched(&folder);
+    replies(&engine, vec![caption(&engine, 0, ExitChoice::Off)]);
+    for branch in Branch::ALL {
+        assert_eq!(watch.gathered(branch).moves, 0, "a row alone leaves nobody behind");
+    }
+    let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE), ExitChoice::Off];
+    let requests = exits.iter().zip(1..).map(|(exit, seed)| caption(&engine, seed, exit.clone()));
+    let inputs = requests.collect();
+    let list = Submission { inputs, priority: Priority::Normal, deadline: None, stream: false };
+    for ticket in engine.submit(list).unwrap() {
+        block_on(ticket).unwrap();
+    }
+    for branch in [Branch::Image, Branch::Decoder] {
+        let gathered = watch.gathered(branch);
+        assert!(gathered.moves > 0 && !gathered.duration.is_zero(), "{branch:?}: {gathered:?}");
+    }
+}
+
+#[test]
 fn a_warm_engine_answers_as_a_cold_one() {
     let folder = Folder::new(8, Encoding::Decomposed);
     let watch = Arc::new(Watch::default());
@@ -78,6 +99,7 @@ fn a_warm_engine_answers_as_a_cold_one() {
     let warm = Engine::open(folder.path(), settings, observer).unwrap();
     let gather = watch.gather_cost().unwrap();
     assert!(gather.mac_ns.is_finite() && gather.call_ns >= 0.0 && gather.element_ns >= 0.0);
+    assert_eq!(watch.rows(Branch::Image), 0, "nobody asked for what warms up");
     let requests = |engine: &Engine| {
         let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE)];
         let captions =

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use mue_engine::batcher::Observer;
-use mue_engine::{Branch, CacheUsage, EngineObserver, LayerStep};
-use mue_model::GatherCost;
+use mue_engine::{Branch, CacheUsage, EngineObserver, GatherCost, Gathering, LayerStep};
 
 #[derive(Debug, Default)]
 pub(crate) struct Watch(Mutex<Seen>);
@@ -13,6 +12,7 @@ pub(crate) struct Watch(Mutex<Seen>);
 #[derive(Debug, Default)]
 struct Seen {
     steps: Vec<LayerStep>,
+    gathered: Vec<(Branch, Gathering)>,
     hits: usize,
     cache_bytes_most: usize,
     gather_cost: Option<GatherCost>,
@@ -23,6 +23,16 @@ impl Watch {
     pub(crate) fn rows(&self, branch: Branch) -> usize {
         let seen = self.0.lock().unwrap();
         seen.steps.iter().filter(|step| step.branch == branch).map(|step| step.rows).sum()
+    }
+
+    /// What was gathered in a branch.
+    pub(crate) fn gathered(&self, branch: Branch) -> Gathering {
+        let seen = self.0.lock().unwrap();
+        let gathered = seen.gathered.iter().filter(|(other, _)| *other == branch);
+        gathered.fold(Gathering::default(), |sum, (_, one)| Gathering {
+            moves: sum.moves + one.moves,
+            duration: sum.duration + one.duration,
+        })
     }
 
     pub(crate) fn hits(&self) -> usize {
@@ -49,9 +59,16 @@ impl EngineObserver for Watch {
         self.0.lock().unwrap().steps.push(*step);
     }
 
-    fn image_cache(&self, hit: bool, usage: CacheUsage) {
+    fn gathered(&self, branch: Branch, gathering: &Gathering) {
+        self.0.lock().unwrap().gathered.push((branch, *gathering));
+    }
+
+    fn image_looked_up(&self, hit: bool) {
+        self.0.lock().unwrap().hits += usize::from(hit);
+    }
+
+    fn image_cache(&self, usage: CacheUsage) {
         let mut seen = self.0.lock().unwrap();
-        seen.hits += usize::from(hit);
         seen.cache_bytes_most = seen.cache_bytes_most.max(usage.bytes);
     }
 }

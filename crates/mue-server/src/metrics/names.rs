@@ -3,20 +3,27 @@
 use metrics::Recorder;
 
 pub(super) const BUILD_INFO: &str = "mue_build_info";
+pub(super) const START_TIME: &str = "mue_start_time_seconds";
 pub(super) const REQUESTS: &str = "mue_requests_total";
 pub(super) const REQUEST_DURATION: &str = "mue_request_duration_seconds";
 pub(super) const HTTP_RESPONSES: &str = "mue_http_responses_total";
 pub(super) const STAGE_DURATION: &str = "mue_stage_duration_seconds";
+pub(super) const EXIT_CHOICES: &str = "mue_exit_choices_total";
+pub(super) const QUALITY_FLOOR: &str = "mue_quality_floor";
 pub(super) const QUEUE_REQUESTS: &str = "mue_queue_requests";
 pub(super) const QUEUE_ROWS: &str = "mue_queue_rows";
+pub(super) const QUEUE_ROWS_MAX: &str = "mue_queue_rows_max";
 pub(super) const RESERVED_ROWS: &str = "mue_reserved_rows";
 pub(super) const LIVE_ROWS: &str = "mue_live_rows";
+pub(super) const LIVE_ROWS_MAX: &str = "mue_live_rows_max";
 pub(super) const QUEUE_WAIT: &str = "mue_queue_wait_seconds";
 pub(super) const COHORT_ROWS: &str = "mue_cohort_rows";
 pub(super) const DECODE_ROWS: &str = "mue_decode_rows";
 pub(super) const ACTIVE_ROWS: &str = "mue_active_rows";
 pub(super) const STEP_DURATION: &str = "mue_step_duration_seconds";
+pub(super) const GATHER_DURATION: &str = "mue_gather_duration_seconds";
 pub(super) const EXITS: &str = "mue_exits_total";
+pub(super) const EARLY_EXITS: &str = "mue_early_exits_total";
 pub(super) const LAYERS_COMPUTED: &str = "mue_layers_computed_total";
 pub(super) const LAYERS_POSSIBLE: &str = "mue_layers_possible_total";
 pub(super) const MACS_COMPUTED: &str = "mue_macs_computed_total";
@@ -25,16 +32,19 @@ pub(super) const CACHE_HITS: &str = "mue_image_cache_hits_total";
 pub(super) const CACHE_MISSES: &str = "mue_image_cache_misses_total";
 pub(super) const CACHE_ENTRIES: &str = "mue_image_cache_entries";
 pub(super) const CACHE_BYTES: &str = "mue_image_cache_bytes";
+pub(super) const CACHE_BYTES_MAX: &str = "mue_image_cache_bytes_max";
 pub(super) const REJECTIONS: &str = "mue_rejections_total";
 pub(super) const ENDED: &str = "mue_ended_total";
 pub(super) const MODEL_READY: &str = "mue_model_ready";
 pub(super) const MODEL_BUILDS: &str = "mue_model_builds_total";
 pub(super) const MODEL_PANICS: &str = "mue_model_panics_total";
 
-const COUNTERS: [(&str, &str); 13] = [
+const COUNTERS: [(&str, &str); 15] = [
     (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
+    (EXIT_CHOICES, "Valid requests by task and by how they asked to exit"),
     (HTTP_RESPONSES, "Responses by route and status"),
     (EXITS, "Exits by task, branch and layer; a decoder has one per token"),
+    (EARLY_EXITS, "Exits before the last layer, by task and branch"),
     (LAYERS_COMPUTED, "Layers that answered requests ran, by task and branch"),
     (LAYERS_POSSIBLE, "Layers that answered requests would have run at full depth"),
     (MACS_COMPUTED, "Multiply-accumulates of answered requests"),
@@ -47,24 +57,30 @@ const COUNTERS: [(&str, &str); 13] = [
     (MODEL_PANICS, "Panics of the model"),
 ];
 
-const GAUGES: [(&str, &str); 8] = [
+const GAUGES: [(&str, &str); 12] = [
     (BUILD_INFO, "Always 1; the version is a label"),
+    (START_TIME, "When the process started, in seconds since 1970"),
     (QUEUE_REQUESTS, "Requests in the queue"),
     (QUEUE_ROWS, "Rows in the queue"),
+    (QUEUE_ROWS_MAX, "Rows that may wait, reserved ones included"),
     (RESERVED_ROWS, "Rows reserved for requests whose pictures are being decoded"),
     (LIVE_ROWS, "Rows that encode and decode"),
+    (LIVE_ROWS_MAX, "Rows that may encode and decode at once"),
     (CACHE_ENTRIES, "Image encodings kept"),
     (CACHE_BYTES, "Bytes of image encodings kept"),
+    (CACHE_BYTES_MAX, "Bytes of image encodings that may be kept"),
     (MODEL_READY, "Whether the model is loaded"),
 ];
 
-const HISTOGRAMS: [(&str, &str); 7] = [
+const HISTOGRAMS: [(&str, &str); 9] = [
     (REQUEST_DURATION, "From a request's arrival to its answer, by task"),
     (STAGE_DURATION, "Time of answered requests by task and stage"),
     (QUEUE_WAIT, "Time in the queue of requests that were admitted"),
     (COHORT_ROWS, "Rows that began to encode together"),
     (DECODE_ROWS, "Rows of a decoder step"),
     (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
+    (QUALITY_FLOOR, "Quality floors that requests asked for, by task"),
+    (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),
     (STEP_DURATION, "Time of a step of the model: start, encode, decode"),
 ];
 
@@ -73,6 +89,15 @@ pub(super) const SECONDS: [f64; 16] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0,
 ];
+
+/// Buckets of gathering, which takes microseconds on a CPU.
+pub(super) const GATHER_SECONDS: [f64; 12] = [
+    0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01,
+    0.05, 0.25,
+];
+
+/// Buckets of quality floors.
+pub(super) const QUALITIES: [f64; 9] = [0.5, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0];
 
 /// Buckets of rows in a batch.
 pub(super) const ROWS: [f64; 12] =

@@ -5,17 +5,25 @@ use std::time::Duration;
 use mue_engine::batcher::{
     CohortStart, DecodeStep, EncodeStep, End, Observer, QueueDepth, RequestId, SubmitError,
 };
-use mue_engine::{CacheUsage, EngineObserver, LayerStep};
+use mue_engine::{Branch, CacheUsage, EngineObserver, Gathering, LayerStep};
 
 use super::{Metrics, names};
+
+const QUEUE_FULL: &str = "queue_full";
+const TOO_LARGE: &str = "too_large";
+const SHUTTING_DOWN: &str = "shutting_down";
+const MODEL_UNAVAILABLE: &str = "model_unavailable";
+
+/// Why lists are turned away.
+pub(super) const REASONS: [&str; 4] = [QUEUE_FULL, TOO_LARGE, SHUTTING_DOWN, MODEL_UNAVAILABLE];
 
 impl Observer for Metrics {
     fn rejected(&self, _rows: usize, error: &SubmitError) {
         let reason = match error {
-            SubmitError::QueueFull { .. } => "queue_full",
-            SubmitError::TooLarge { .. } => "too_large",
-            SubmitError::ShuttingDown => "shutting_down",
-            SubmitError::ModelUnavailable => "model_unavailable",
+            SubmitError::QueueFull { .. } => QUEUE_FULL,
+            SubmitError::TooLarge { .. } => TOO_LARGE,
+            SubmitError::ShuttingDown => SHUTTING_DOWN,
+            SubmitError::ModelUnavailable => MODEL_UNAVAILABLE,
         };
         self.counter(names::REJECTIONS, &[("reason", reason)]).increment(1);
     }
@@ -73,9 +81,17 @@ impl EngineObserver for Metrics {
         self.histogram(names::ACTIVE_ROWS, &labels).record(step.rows as f64);
     }
 
-    fn image_cache(&self, hit: bool, usage: CacheUsage) {
+    fn gathered(&self, branch: Branch, gathering: &Gathering) {
+        let labels = [("branch", branch.name())];
+        self.histogram(names::GATHER_DURATION, &labels).record(gathering.duration);
+    }
+
+    fn image_looked_up(&self, hit: bool) {
         let name = if hit { names::CACHE_HITS } else { names::CACHE_MISSES };
         self.counter(name, &[]).increment(1);
+    }
+
+    fn image_cache(&self, usage: CacheUsage) {
         self.gauge(names::CACHE_ENTRIES, &[]).set(usage.entries as f64);
         self.gauge(names::CACHE_BYTES, &[]).set(usage.bytes as f64);
     }

@@ -1,0 +1,73 @@
+//! `mue health`: is a server ready? For containers, whose health checks should need no other tool.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use ureq::Agent;
+
+/// An orchestrator should not wait longer for an answer that takes a millisecond.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+const EXAMPLES: &str = "\
+Examples:
+  mue health                            ask the server that MUE_LISTEN names
+  mue health http://10.0.0.5:8080       ask another
+
+Exit code: 0 the server is ready; 1 it is not, or does not answer.";
+
+/// Ask whether a server is ready for requests
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct HealthArgs {
+    /// The server [default: what MUE_LISTEN says, else http://127.0.0.1:8080]
+    #[arg(value_name = "URL")]
+    url: Option<String>,
+    /// The address that the server of this environment listens on
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "MUE_LISTEN",
+        default_value = "127.0.0.1:8080",
+        hide = true
+    )]
+    listen: String,
+}
+
+/// Asks once.
+pub(crate) fn run(args: &HealthArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let base = args.url.clone().unwrap_or_else(|| reachable(&args.listen));
+    let url = format!("{}/health/ready", base.trim_end_matches('/'));
+    // Past any proxy: the server is near.
+    let config = Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
+    let agent = Agent::new_with_config(config.http_status_as_error(false).build());
+    let answer = agent.get(&url).call().with_context(|| format!("{url} does not answer"))?;
+    if answer.status() != 200 {
+        bail!("{url} says {}", answer.status());
+    }
+    writeln!(out, "ready")?;
+    Ok(())
+}
+
+/// Where a server that listens on an address is reached from its own machine.
+fn reachable(listen: &str) -> String {
+    let (host, port) = listen.rsplit_once(':').unwrap_or((listen, "8080"));
+    match host {
+        "0.0.0.0" => format!("http://127.0.0.1:{port}"),
+        "[::]" => format!("http://[::1]:{port}"),
+        host => format!("http://{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_on_every_address_is_asked_on_its_own_machine() {
+        assert_eq!(reachable("0.0.0.0:80"), "http://127.0.0.1:80");
+        assert_eq!(reachable("[::]:8080"), "http://[::1]:8080");
+        assert_eq!(reachable("10.0.0.5:8080"), "http://10.0.0.5:8080");
+    }
+}
