@@ -15,7 +15,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && cp target/release/mue /usr/local/bin/mue
 
 FROM debian:bookworm-slim AS base
-RUN useradd --system --uid 10001 --home-dir /var/lib/mue --create-home mue
+RUN groupadd --gid 10001 mue \
+    && useradd --uid 10001 --gid mue --home-dir /var/lib/mue --create-home --shell /usr/sbin/nologin mue
 COPY --from=build /usr/local/bin/mue /usr/local/bin/mue
 # Kernels that are tuned on a GPU are cached in the home directory.
 WORKDIR /var/lib/mue

@@ -76,6 +76,7 @@ pub(crate) async fn route(
     let Asked { fields: asked, files } = body::read::<CaptionRequest>(request, &app.config).await?;
     let search = search(&asked, &app)?;
     let exit: ExitChoice = asked.exit.into();
+    app.metrics.asked(Task::Caption, &exit);
     let (trace, stream) = (asked.trace, asked.stream);
     let order = order((asked, files), (&search, arrived), &app)?;
     let model = app.engine.model();
@@ -83,7 +84,6 @@ pub(crate) async fn route(
         images.into_iter().map(|image| model.caption(image, exit.clone(), &search)).collect()
     });
     let accepted = accepted.await?;
-    app.metrics.asked(Task::Caption, &exit);
     let names = (id.to_string(), model.name());
     let answer = move |answered| {
         AnswerJson::new(names, answered, |_, reply| match reply {

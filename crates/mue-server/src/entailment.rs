@@ -93,6 +93,7 @@ pub(crate) async fn route(
     let read = body::read::<EntailmentRequest>(request, &app.config);
     let Asked { fields: asked, files } = read.await?;
     let exit: ExitChoice = asked.exit.into();
+    app.metrics.asked(Task::Entailment, &exit);
     let (trace, model) = (asked.trace, app.engine.model());
     let sentences = Sentences::new(asked.hypothesis, asked.hypotheses, asked.premise);
     let sentences = sentences.and_then(|sentences| sentences.within(&app.config))?;
@@ -110,7 +111,6 @@ pub(crate) async fn route(
         stream: false,
     };
     let accepted = accept(&app, order, |images| sentences.requests(model, &images, &exit)).await?;
-    app.metrics.asked(Task::Entailment, &exit);
     let answered = accepted.answers(&app).await?;
     let names = (id.to_string(), model.name());
     let answer = AnswerJson::new(names, answered, |place, reply| match reply {

@@ -85,7 +85,7 @@ impl Metrics {
         }
     }
 
-    /// Counts how a request asks to exit.
+    /// Counts how a request asks to exit, whether or not it is answered.
     pub(crate) fn asked(&self, task: Task, exit: &ExitChoice) {
         let choice = match exit {
             ExitChoice::Auto => "auto",
@@ -97,7 +97,7 @@ impl Metrics {
         };
         let labels = [("task", task.name()), ("choice", choice)];
         self.counter(names::EXIT_CHOICES, &labels).increment(1);
-        if let ExitChoice::Quality(floor) = exit {
+        if let ExitChoice::Quality(floor @ 0.0..=1.0) = exit {
             self.histogram(names::QUALITY_FLOOR, &labels[..1]).record(*floor);
         }
     }

@@ -41,7 +41,7 @@ pub(super) const MODEL_PANICS: &str = "mue_model_panics_total";
 
 const COUNTERS: [(&str, &str); 15] = [
     (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
-    (EXIT_CHOICES, "Valid requests by task and by how they asked to exit"),
+    (EXIT_CHOICES, "Requests that could be read, by task and by how they ask to exit"),
     (HTTP_RESPONSES, "Responses by route and status"),
     (EXITS, "Exits by task, branch and layer; a decoder has one per token"),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
@@ -79,7 +79,7 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     (COHORT_ROWS, "Rows that began to encode together"),
     (DECODE_ROWS, "Rows of a decoder step"),
     (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
-    (QUALITY_FLOOR, "Quality floors that requests asked for, by task"),
+    (QUALITY_FLOOR, "Quality floors that requests ask for, by task"),
     (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),
     (STEP_DURATION, "Time of a step of the model: start, encode, decode"),
 ];
