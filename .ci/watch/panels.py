@@ -17,7 +17,7 @@ import urllib.request
 DASHBOARD = pathlib.Path("config/grafana/dashboards/mue.json")
 
 # What Grafana puts in; the rate's interval spans some scrapes.
-VARIABLES = {"$__rate_interval": "10s", "$instance": ".*", "$task": ".*"}
+VARIABLES = {"$__rate_interval": "15s", "$instance": ".*", "$task": ".*"}
 
 # 0 is the good news that these bring.
 MAY_BE_ZERO = {"Alerts firing", "Failing", "Panics and builds of the model"}
