@@ -5,6 +5,9 @@ import * as format from "./format.js";
 import { operatingPoints } from "./quality.js";
 import { Threshold } from "./threshold.js";
 
+/** As many as fit beside each other on a phone. */
+const MARKS_MOST = 5;
+
 const NOTES = {
   auto: "The model’s own exits.",
   none: "The model has no exits of its own, so this is full depth.",
@@ -52,7 +55,7 @@ export class Settings {
     if (quality.disabled && quality.checked) this.form.elements.mode.value = "auto";
     const at = find("quality-at");
     at.max = Math.max(0, this.points.length - 1);
-    find("quality-marks").replaceChildren(...this.points.map((_, place) => make("option", { value: place })));
+    this.#mark();
     this.#show();
   }
 
@@ -101,6 +104,13 @@ export class Settings {
     find("thresholds").hidden = mode !== "thresholds";
     if (mode === "quality") this.#showQuality();
     this.thresholds.forEach((threshold) => threshold.show());
+  }
+
+  /** A mark under the slider for every point; where they are too many, for the first and the last. */
+  #mark() {
+    const marks = this.points.map(({ quality }) => format.percent(quality, 1));
+    const shown = marks.length > MARKS_MOST ? [marks[0], marks.at(-1)] : marks;
+    find("quality-marks").replaceChildren(...shown.map((mark) => make("span", {}, mark)));
   }
 
   #showQuality() {
