@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::picture::Preprocessor;
 use crate::problem::{Code, Problem};
-use crate::{auth, caption, cors, entailment, health, metrics, models, request_id};
+use crate::{auth, caption, cors, entailment, health, metrics, models, playground, request_id};
 
 /// An engine and what stands between it and the network.
 pub struct App {
@@ -83,6 +83,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(guarded)
         .merge(open_metrics)
+        .merge(playground::routes())
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .fallback(nothing_here)

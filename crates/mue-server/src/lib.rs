@@ -20,6 +20,7 @@ mod models;
 mod multipart;
 mod options;
 mod picture;
+mod playground;
 mod problem;
 mod request_id;
 mod run;

@@ -10,6 +10,7 @@ mod folder;
 mod forms;
 mod lifecycle;
 mod limits;
+mod playground;
 mod problems;
 mod server;
 mod streams;
