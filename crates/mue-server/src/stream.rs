@@ -10,6 +10,7 @@ use futures_util::stream::unfold;
 use mue_engine::TokenExit;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use crate::answering::{Accepted, Answered, Progress};
 use crate::app::App;
@@ -17,15 +18,21 @@ use crate::metrics::Watch;
 use crate::problem::Problem;
 
 /// A `token` event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenEvent {
     /// Which result it belongs to, counted from 0.
     index: usize,
     /// Its text, with the space before it.
+    #[schema(examples(" red"))]
     text: String,
     /// The layer at which it left the decoder.
+    #[schema(minimum = 1)]
     layer: usize,
 }
+
+/// How a stream begins.
+pub(crate) const EXAMPLE_STREAM: &str = "event: token\n\
+    data: {\"index\":0,\"text\":\"a\",\"layer\":1}\n\n";
 
 /// Marks a response whose outcome is not known when it begins.
 #[derive(Clone, Copy)]
