@@ -20,7 +20,7 @@ use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use crate::stream::{self, EXAMPLE_STREAM};
+use crate::stream;
 
 /// Asks for captions.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -80,9 +80,9 @@ pub(crate) struct CaptionResult {
 
 /// Captions one picture or several.
 ///
-/// With `"stream": true` the answer is a stream of server-sent events: a `token` event
-/// (`TokenEvent`) for every token as it leaves, result by result, then one `result` event with
-/// what the answer would have been, or one `error` event with a `Problem`.
+/// With `"stream": true` the answer is a stream of server-sent events: a `token` event for every
+/// token as it leaves, result by result, then one `result` event with what the answer would have
+/// been, or one `error` event with a problem.
 #[utoipa::path(
     post,
     path = "/v1/caption",
@@ -108,7 +108,7 @@ pub(crate) struct CaptionResult {
             description = "A caption per picture, in their order.",
             content(
                 (AnswerJson<CaptionResult> = "application/json"),
-                (String = "text/event-stream", example = json!(EXAMPLE_STREAM)),
+                ("text/event-stream"),
             ),
         ),
         TaskProblems,

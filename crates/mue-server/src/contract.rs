@@ -17,6 +17,7 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
 use crate::app::App;
 use crate::config::Config;
+use crate::problem::ProblemJson;
 use crate::stream::TokenEvent;
 use crate::{caption, entailment, health, metrics, models};
 
@@ -44,7 +45,7 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
         metrics::route,
         route,
     ),
-    components(schemas(TokenEvent)),
+    components(schemas(ProblemJson, TokenEvent)),
     tags(
         (name = "inference", description = "Pictures in, words and verdicts out."),
         (name = "models", description = "What is loaded, and how it exits."),

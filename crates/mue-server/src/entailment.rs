@@ -1,11 +1,13 @@
 //! `POST /v1/entailment`: whether a picture supports a sentence.
 
+mod sentences;
+
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse, Response};
-use mue_engine::{Entailment, ExitChoice, Image, InvalidRequest, Label, ModelFolder, Reply};
+use mue_engine::{Entailment, ExitChoice, Label, ModelFolder, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,12 +15,12 @@ use crate::answer::{AnswerJson, ComputeJson, ExitJson, TokenJson};
 use crate::answering::{Order, Task, accept};
 use crate::app::App;
 use crate::body::Asked;
-use crate::config::Config;
 use crate::contract::{PICTURE, TaskProblems};
-use crate::options::{Exit, Urgency, deadline, out_of_range};
+use crate::options::{Exit, Urgency, deadline};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use sentences::Sentences;
 
 /// Asks whether a picture supports one sentence or several.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -164,58 +166,6 @@ pub(crate) async fn route(
         Reply::Caption(_) => None,
     });
     Ok(Json(answer).into_response())
-}
-
-/// The sentences of a request.
-struct Sentences {
-    hypotheses: Vec<String>,
-    premise: Option<String>,
-}
-
-impl Sentences {
-    fn new(
-        hypothesis: Option<String>,
-        hypotheses: Option<Vec<String>>,
-        premise: Option<String>,
-    ) -> Result<Self, Problem> {
-        let hypotheses = match (hypothesis, hypotheses) {
-            (Some(hypothesis), None) => vec![hypothesis],
-            (None, Some(hypotheses)) => hypotheses,
-            _ => return Err(Problem::invalid("send either hypothesis or hypotheses")),
-        };
-        Ok(Self { hypotheses, premise })
-    }
-
-    fn within(self, config: &Config) -> Result<Self, Problem> {
-        if !(1..=config.hypotheses_max).contains(&self.hypotheses.len()) {
-            return Err(out_of_range("the number of hypotheses", (1, config.hypotheses_max)));
-        }
-        let mut texts = self.hypotheses.iter().chain(&self.premise);
-        match texts.any(|text| text.len() > config.text_bytes_max) {
-            true => {
-                let detail = format!("a text has more than {} bytes", config.text_bytes_max);
-                Err(Problem::invalid(detail))
-            }
-            false => Ok(self),
-        }
-    }
-
-    /// One request per hypothesis and picture.
-    fn requests(
-        &self,
-        model: &ModelFolder,
-        images: &[Image],
-        exit: &ExitChoice,
-    ) -> Result<Vec<mue_engine::Request>, InvalidRequest> {
-        let pairs = images
-            .iter()
-            .flat_map(|image| self.hypotheses.iter().map(move |hypothesis| (image, hypothesis)));
-        pairs
-            .map(|(image, hypothesis)| {
-                model.entailment(image.clone(), exit.clone(), (self.premise.as_deref(), hypothesis))
-            })
-            .collect()
-    }
 }
 
 /// The word that the decoder answers with, and the layer at which it was sure.

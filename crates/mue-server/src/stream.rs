@@ -30,10 +30,6 @@ pub(crate) struct TokenEvent {
     layer: usize,
 }
 
-/// How a stream begins.
-pub(crate) const EXAMPLE_STREAM: &str = "event: token\n\
-    data: {\"index\":0,\"text\":\"a\",\"layer\":1}\n\n";
-
 /// Marks a response whose outcome is not known when it begins.
 #[derive(Clone, Copy)]
 pub(crate) struct Streamed;

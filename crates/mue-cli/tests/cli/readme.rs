@@ -72,7 +72,9 @@ fn curl_is_answered() {
             true => ["caption", "score", "exit", "compute"].as_slice(),
             false => &["hypothesis", "label", "scores", "exit", "compute"],
         };
-        for (result, field) in results.iter().flat_map(|result| fields.iter().map(move |f| (result, f))) {
+        for (result, field) in
+            results.iter().flat_map(|result| fields.iter().map(move |f| (result, f)))
+        {
             assert!(result.get(field).is_some(), "{command}: no {field} in {result}");
         }
     }

@@ -70,7 +70,8 @@ fn a_terminated_server_finishes_what_is_in_flight() {
     let server = Serving::start(folder.path(), &settings);
     let url = format!("{}/v1/caption", server.url);
     let in_flight = thread::spawn(move || {
-        let request = agent().post(url).header("content-type", "multipart/form-data; boundary=edge");
+        let request =
+            agent().post(url).header("content-type", "multipart/form-data; boundary=edge");
         let mut response = request.send(body).unwrap();
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     });
@@ -122,7 +123,7 @@ fn what_cannot_be_served_is_said_in_one_line() {
     };
     for (settings, words) in [
         ("rows = 8", &["server.toml", "line 1", "rows"][..]),
-        ("\nrows_max = \"many\"", &["server.toml", "line 2", "integer"]),
+        ("\nrows_max = \"many\"", &["server.toml", "line 2", "many"]),
         ("rows_max = 0", &["rows"]),
         ("deadline_ms_default = 900000", &["deadline_ms_default", "deadline_ms_max"]),
         ("rows_max = ", &["server.toml", "line 1"]),

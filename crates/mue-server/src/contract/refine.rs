@@ -19,15 +19,25 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
     });
     form(document, "Caption", several);
     form(document, "Entailment", file());
-    for (schema, one, list) in [
-        ("CaptionRequest", "image", "images"),
-        ("EntailmentRequest", "hypothesis", "hypotheses"),
-        ("EntailmentForm", "hypothesis", "hypotheses"),
+    for (schema, keyword, alternatives) in [
+        ("CaptionRequest", "anyOf", either("image", "images")),
+        ("EntailmentRequest", "anyOf", either("hypothesis", "hypotheses")),
+        (
+            "EntailmentForm",
+            "oneOf",
+            json!([{"required": ["hypothesis"]}, {"required": ["hypotheses"]}]),
+        ),
     ] {
-        set(document, &format!("/components/schemas/{schema}"), "oneOf", either(one, list));
+        set(document, &format!("/components/schemas/{schema}"), keyword, alternatives);
     }
     set(document, "/components/schemas/EntailmentRequest", "required", json!(["image"]));
     set(document, "/components/schemas/ProblemCode", "description", Value::String(codes()));
+    for task in ["Caption", "Entailment"] {
+        // The generic answer has its results written out.
+        let results = format!("/components/schemas/Answer_{task}Result/properties/results");
+        set(document, &results, "items", reference(&format!("{task}Result")));
+    }
+    events(document);
     everywhere(document);
 }
 
@@ -76,14 +86,24 @@ fn form(document: &mut Value, task: &str, pictures: Value) {
     form["properties"]["image"] = pictures;
     if let Some(properties) = form["properties"].as_object_mut() {
         properties.remove("images");
+        for property in properties.values_mut() {
+            // There is no `null` in a form: what is not given is left out.
+            if let Some([kind, _]) = property["type"].as_array().map(Vec::as_slice) {
+                property["type"] = kind.clone();
+            }
+        }
     }
     schemas[format!("{task}Form")] = form;
     let route = format!("/paths/~1v1~1{}/post/requestBody/content", task.to_lowercase());
     let content = json!({
-        "schema": {"$ref": format!("#/components/schemas/{task}Form")},
+        "schema": reference(&format!("{task}Form")),
         "encoding": {"image": {"contentType": "image/png, image/jpeg, image/*"}},
     });
     set(document, &route, "multipart/form-data", content);
+}
+
+fn reference(schema: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{schema}")})
 }
 
 fn file() -> Value {
@@ -94,7 +114,7 @@ fn file() -> Value {
     })
 }
 
-/// One of two fields; `null` is as good as nothing.
+/// One of two fields; `null` is as good as nothing, so that no two of the alternatives hold at once.
 fn either(one: &str, list: &str) -> Value {
     let alternative = |given: &str, kind: &str, other: &str| {
         json!({
@@ -104,6 +124,39 @@ fn either(one: &str, list: &str) -> Value {
         })
     };
     json!([alternative(one, "string", list), alternative(list, "array", one)])
+}
+
+/// What a stream of captions consists of.
+fn events(document: &mut Value) {
+    let event = |name: &str, schema: &str| {
+        json!({
+            "title": name,
+            "type": "object",
+            "required": ["event", "data"],
+            "properties": {
+                "event": {"const": name},
+                "data": {
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                    "contentSchema": reference(schema),
+                },
+            },
+        })
+    };
+    document["components"]["schemas"]["CaptionEvent"] = json!({
+        "description": "One event of a stream.",
+        "oneOf": [
+            event("token", "TokenEvent"),
+            event("result", "Answer_CaptionResult"),
+            event("error", "Problem"),
+        ],
+    });
+    let responses = "/paths/~1v1~1caption/post/responses/200/content";
+    let content = json!({
+        "schema": reference("CaptionEvent"),
+        "example": {"event": "token", "data": r#"{"index":0,"text":" red","layer":1}"#},
+    });
+    set(document, responses, "text/event-stream", content);
 }
 
 /// The kinds of problems in a table.
