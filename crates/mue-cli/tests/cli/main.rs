@@ -1,6 +1,6 @@
 //! The `mue` binary, tested as its users run it.
 
-#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers outside `#[test]` functions
 
 mod answers;
 mod checkpoint;
