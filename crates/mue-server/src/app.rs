@@ -18,7 +18,9 @@ use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::picture::Preprocessor;
 use crate::problem::{Code, Problem};
-use crate::{auth, caption, cors, entailment, health, metrics, models, playground, request_id};
+use crate::{
+    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground, request_id,
+};
 
 /// An engine and what stands between it and the network.
 pub struct App {
@@ -86,6 +88,9 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(playground::routes())
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/openapi.json", get(contract::route))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(panicked))

@@ -3,7 +3,8 @@
 //! [`App`] is what requests share, [`router`] the table of routes, [`run`] the life of a server on a
 //! listener. A route's handler and its wire types live in one file. A request goes through
 //! admission, its body, a permit of the batcher for all its rows, the pictures, the queue, and the
-//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code.
+//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code. [`openapi`] is the
+//! contract of all that.
 
 mod answer;
 mod answering;
@@ -12,8 +13,11 @@ mod auth;
 mod body;
 mod caption;
 mod config;
+mod contract;
 mod cors;
+mod docs;
 mod entailment;
+mod exit_rules;
 mod health;
 mod metrics;
 mod models;
@@ -29,5 +33,6 @@ mod stream;
 pub use app::{App, router};
 pub use auth::{ApiKey, Digest, DigestError};
 pub use config::{Config, ConfigError};
+pub use contract::openapi;
 pub use metrics::Metrics;
 pub use run::run;

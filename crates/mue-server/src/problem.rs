@@ -1,107 +1,20 @@
 //! What a client is told when it gets no answer (RFC 9457).
 
+mod code;
+
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mue_data::ImageError;
 use mue_engine::InvalidRequest;
 use mue_engine::batcher::{RequestError, SubmitError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// What a client can tell failures apart by; names and statuses do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Code {
-    MalformedBody,
-    Unauthorized,
-    NotFound,
-    MethodNotAllowed,
-    BodyTooSlow,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    InvalidRequest,
-    InvalidImage,
-    ImageTooLarge,
-    TooManyRows,
-    QueueFull,
-    TooManyRequests,
-    ModelFailed,
-    Internal,
-    ShuttingDown,
-    ModelUnavailable,
-    DeadlineExceeded,
-}
-
-impl Code {
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        self.parts().0
-    }
-
-    /// Its status.
-    pub(crate) fn status(self) -> StatusCode {
-        self.parts().1
-    }
-
-    /// Name, status, title.
-    fn parts(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as Status;
-        match self {
-            Self::MalformedBody => {
-                ("malformed_body", Status::BAD_REQUEST, "The body cannot be read")
-            }
-            Self::Unauthorized => ("unauthorized", Status::UNAUTHORIZED, "An API key is needed"),
-            Self::NotFound => ("not_found", Status::NOT_FOUND, "There is nothing here"),
-            Self::MethodNotAllowed => {
-                ("method_not_allowed", Status::METHOD_NOT_ALLOWED, "The route has other methods")
-            }
-            Self::BodyTooSlow => {
-                ("body_too_slow", Status::REQUEST_TIMEOUT, "The body took too long to arrive")
-            }
-            Self::BodyTooLarge => {
-                ("body_too_large", Status::PAYLOAD_TOO_LARGE, "The body is too large")
-            }
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                Status::UNSUPPORTED_MEDIA_TYPE,
-                "The body has an unsupported media type",
-            ),
-            Self::InvalidRequest => {
-                ("invalid_request", Status::UNPROCESSABLE_ENTITY, "The request is not valid")
-            }
-            Self::InvalidImage => {
-                ("invalid_image", Status::UNPROCESSABLE_ENTITY, "The image cannot be used")
-            }
-            Self::ImageTooLarge => {
-                ("image_too_large", Status::UNPROCESSABLE_ENTITY, "The image is too large")
-            }
-            Self::TooManyRows => (
-                "too_many_rows",
-                Status::UNPROCESSABLE_ENTITY,
-                "The request asks for more than can be taken at once",
-            ),
-            Self::QueueFull => ("queue_full", Status::TOO_MANY_REQUESTS, "The queue is full"),
-            Self::TooManyRequests => {
-                ("too_many_requests", Status::TOO_MANY_REQUESTS, "Too many requests are under way")
-            }
-            Self::ModelFailed => {
-                ("model_failed", Status::INTERNAL_SERVER_ERROR, "The model failed on the request")
-            }
-            Self::Internal => ("internal", Status::INTERNAL_SERVER_ERROR, "The server failed"),
-            Self::ShuttingDown => {
-                ("shutting_down", Status::SERVICE_UNAVAILABLE, "The server is shutting down")
-            }
-            Self::ModelUnavailable => {
-                ("model_unavailable", Status::SERVICE_UNAVAILABLE, "The model is unavailable")
-            }
-            Self::DeadlineExceeded => {
-                ("deadline_exceeded", Status::GATEWAY_TIMEOUT, "The deadline passed")
-            }
-        }
-    }
-}
+pub(crate) use code::Code;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,19 +24,25 @@ pub(crate) struct Problem {
     retry_after: Option<Duration>,
 }
 
-/// A [`Problem`] as it is sent.
-#[derive(Debug, Serialize)]
+/// Why there is no answer (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct ProblemJson {
     /// Names the kind of problem.
     #[serde(rename = "type")]
+    #[schema(format = "uri", examples("urn:mue:problem:queue_full"))]
     kind: String,
     /// The kind in words.
+    #[schema(examples("The queue is full"))]
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, examples(429))]
     status: u16,
     /// What happened this time.
+    #[schema(examples("512 rows wait already"))]
     detail: String,
     /// Stable name of the kind, for programs.
+    #[schema(value_type = Code)]
     code: &'static str,
 }
 
@@ -150,11 +69,11 @@ impl Problem {
 
     /// As it is sent.
     pub(crate) fn json(&self) -> ProblemJson {
-        let (code, status, title) = self.code.parts();
+        let code = self.code.name();
         ProblemJson {
             kind: format!("urn:mue:problem:{code}"),
-            title,
-            status: status.as_u16(),
+            title: self.code.title(),
+            status: self.code.status().as_u16(),
             detail: self.detail.clone(),
             code,
         }
@@ -232,6 +151,8 @@ impl From<ImageError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]

@@ -10,6 +10,7 @@ use futures_util::stream::unfold;
 use mue_engine::TokenExit;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use utoipa::ToSchema;
 
 use crate::answering::{Accepted, Answered, Progress};
 use crate::app::App;
@@ -17,13 +18,15 @@ use crate::metrics::Watch;
 use crate::problem::Problem;
 
 /// A `token` event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenEvent {
     /// Which result it belongs to, counted from 0.
     index: usize,
     /// Its text, with the space before it.
+    #[schema(examples(" red"))]
     text: String,
     /// The layer at which it left the decoder.
+    #[schema(minimum = 1)]
     layer: usize,
 }
 

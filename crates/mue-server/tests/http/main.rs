@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod contract;
 #[allow(dead_code)] // the engine's own tests use more of it
 #[path = "../../../mue-engine/tests/engine/folder.rs"]
 mod folder;
