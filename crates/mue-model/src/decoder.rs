@@ -7,8 +7,8 @@ use burn::tensor::Tensor;
 use crate::attention::{AttentionShape, split_heads};
 use crate::config::OfaConfig;
 use crate::encoder::{pair_buckets, position_scale, rows_of};
+use crate::few_rows::times_transposed;
 use crate::layers::DecoderLayer;
-use crate::one_row::times_transposed;
 use crate::weights::Loader;
 
 /// The decoder's parameters. The token table belongs to the encoder and is tied.

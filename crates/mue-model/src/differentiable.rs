@@ -6,9 +6,9 @@ use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
-use burn::tensor::activation;
 
-use crate::one_row::times_transposed;
+use crate::few_rows::times_transposed;
+use crate::host;
 
 /// A linear layer.
 ///
@@ -23,18 +23,17 @@ pub(crate) fn project(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
     let [batch, tokens, inputs] = input.dims();
     let autodiff = input.is_autodiff();
     let rows = input.reshape([batch * tokens, inputs]);
-    let output = match batch * tokens {
-        1 if !autodiff => {
-            let output = times_transposed(rows, linear.weight.val().transpose());
-            match &linear.bias {
-                Some(bias) => output + bias.val().unsqueeze(),
-                None => output,
-            }
-        }
-        _ => linear.forward(rows),
-    };
+    let output = if autodiff { linear.forward(rows) } else { times(linear, rows) };
     let outputs = output.dims()[1];
     output.reshape([batch, tokens, outputs])
+}
+
+fn times(linear: &Linear, rows: Tensor<2>) -> Tensor<2> {
+    let output = times_transposed(rows, linear.weight.val().transpose());
+    match &linear.bias {
+        Some(bias) => output + bias.val().unsqueeze(),
+        None => output,
+    }
 }
 
 /// GELU with the error function.
@@ -43,7 +42,7 @@ pub(crate) fn project(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
 /// function, the most expensive thing that a layer does point by point.
 pub(crate) fn gelu(input: Tensor<3>) -> Tensor<3> {
     if !input.is_autodiff() {
-        return activation::gelu(input);
+        return host::gelu(input);
     }
     let x = input.clone().inner();
     let below = (x.clone() * FRAC_1_SQRT_2).erf() * 0.5 + 0.5; // P(normal < x)
@@ -57,7 +56,7 @@ pub(crate) fn gelu(input: Tensor<3>) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use burn::nn::LinearConfig;
-    use burn::tensor::{Device, TensorData};
+    use burn::tensor::{Device, TensorData, activation};
 
     use super::*;
 

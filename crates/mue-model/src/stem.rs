@@ -11,6 +11,7 @@ use burn::tensor::activation::relu;
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
+use crate::host::relu_of_sum;
 use crate::weights::Loader;
 
 /// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
@@ -68,7 +69,7 @@ impl Stem {
     ///
     /// `[batch, 3, height, width]` to `[batch, image tokens, 16 * stem_width]` and their grid
     pub fn tokens(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
-        if self.conv.weight.device().is_autodiff() || std::env::var("STEM").is_ok() {
+        if self.conv.weight.device().is_autodiff() {
             return self.forward_channels_last(pixels);
         }
         let features = self.forward(pixels);
@@ -134,7 +135,7 @@ impl Bottleneck {
         };
         let hidden = relu(self.reduce.forward(features));
         let hidden = relu(self.spatial.forward(hidden));
-        relu(self.expand.forward(hidden) + shortcut)
+        relu_of_sum(self.expand.forward(hidden), shortcut)
     }
 }
 

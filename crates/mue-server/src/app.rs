@@ -19,7 +19,8 @@ use crate::metrics::Metrics;
 use crate::picture::Preprocessor;
 use crate::problem::{Code, Problem};
 use crate::{
-    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground, request_id,
+    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground,
+    request_id,
 };
 
 /// An engine and what stands between it and the network.

@@ -1,0 +1,127 @@
+//! Element by element in the host's memory: passes that CPU backends make on one thread, one
+//! element at a time.
+//!
+//! Taking a tensor's data and giving it back copies nothing there, unless it is shared.
+
+use std::f32::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E};
+
+use burn::tensor::{DType, Device, Tensor, activation};
+use rayon::prelude::*;
+
+/// Elements that are worth a thread.
+const CHUNK: usize = 1 << 14;
+
+/// Whether a device computes in the host's memory: one with memory of its own has a pool of it.
+pub(crate) fn in_host_memory(device: &Device) -> bool {
+    device.memory_pool_usage().is_none()
+}
+
+/// GELU with the error function.
+pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
+    if !is_here(&input) {
+        return activation::gelu(input);
+    }
+    let device = input.device();
+    let mut data = input.into_data();
+    if let Ok(values) = data.as_mut_slice::<f32>() {
+        values.par_chunks_mut(CHUNK).for_each(|values| {
+            values.iter_mut().for_each(|x| *x *= 0.5 + 0.5 * erf(*x * FRAC_1_SQRT_2));
+        });
+    }
+    Tensor::from_data(data, &device)
+}
+
+/// The larger of `a + b` and 0.
+pub(crate) fn relu_of_sum<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    if !is_here(&a) {
+        return activation::relu(a + b);
+    }
+    let device = a.device();
+    let (mut sum, terms) = (a.into_data(), b.into_data());
+    if let (Ok(sum), Ok(terms)) = (sum.as_mut_slice::<f32>(), terms.as_slice::<f32>()) {
+        sum.par_chunks_mut(CHUNK).zip(terms.par_chunks(CHUNK)).for_each(|(sum, terms)| {
+            // A comparison that is false of what is not a number, which therefore stays.
+            let add = |(sum, term): (&mut f32, &f32)| {
+                let value = *sum + term;
+                *sum = if value < 0.0 { 0.0 } else { value };
+            };
+            sum.iter_mut().zip(terms).for_each(add);
+        });
+    }
+    Tensor::from_data(sum, &device)
+}
+
+/// Whether a tensor's data are what this module computes with.
+fn is_here<const D: usize>(tensor: &Tensor<D>) -> bool {
+    tensor.dtype() == DType::F32 && in_host_memory(&tensor.device())
+}
+
+/// The error function to about 5e-7, without a branch, so that compilers vectorise it: Abramowitz
+/// and Stegun, "Handbook of Mathematical Functions", formula 7.1.26.
+fn erf(x: f32) -> f32 {
+    let a = x.abs();
+    let t = 1.0 / (1.0 + 0.327_591_1 * a);
+    let series = 1.421_413_8 + t * (-1.453_152 + t * 1.061_405_4);
+    let series = t * (0.254_829_6 + t * (-0.284_496_72 + t * series));
+    (1.0 - series * exp(-a * a)).copysign(x)
+}
+
+/// The exponential function from -87, below which it is taken for what it is there, to 0.
+fn exp(x: f32) -> f32 {
+    /// A small number added to this is rounded to a whole one, in the lowest bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let x = x.max(-87.0);
+    let rounded = x * LOG2_E + ROUND;
+    let rest = x - (rounded - ROUND) * LN_2; // at most half of ln 2 off 0
+    let series = 1.0 / 24.0 + rest * (1.0 / 120.0 + rest * (1.0 / 720.0));
+    let series = 1.0 + rest * (1.0 + rest * (0.5 + rest * (1.0 / 6.0 + rest * series)));
+    let power = (rounded.to_bits() << 23).wrapping_add(1.0_f32.to_bits()); // of two
+    series * f32::from_bits(power)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    fn numbers(count: usize) -> Tensor<2> {
+        let values: Vec<f32> = (0..count).map(|i| (i as f32 / count as f32 - 0.5) * 24.0).collect();
+        Tensor::from_data(TensorData::new(values, [count, 1]), &Device::flex())
+    }
+
+    fn furthest(a: Tensor<2>, b: Tensor<2>) -> f32 {
+        (a - b).abs().max().into_scalar()
+    }
+
+    #[test]
+    fn gelu_is_burns() {
+        let input = numbers(3 * CHUNK + 5);
+        assert!(furthest(gelu(input.clone()), activation::gelu(input)) < 2e-6);
+    }
+
+    #[test]
+    fn the_exponential_is_one() {
+        for i in 0..=8_700 {
+            let x = -(i as f32) / 100.0;
+            let expected = f64::from(x).exp();
+            assert!((f64::from(exp(x)) / expected - 1.0).abs() < 1e-5, "{x}");
+        }
+        assert!(exp(-1e30) < 1e-37);
+    }
+
+    #[test]
+    fn what_is_negative_is_cut_off_behind_the_sum() {
+        let (a, b) = (numbers(2 * CHUNK + 3), numbers(2 * CHUNK + 3) * -0.5);
+        let expected = activation::relu(a.clone() + b.clone());
+        assert_eq!(furthest(relu_of_sum(a, b), expected), 0.0);
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        let nan = Tensor::<1>::from_floats([f32::NAN, 1.0], &Device::flex());
+        for found in [gelu(nan.clone()), relu_of_sum(nan.clone(), nan)] {
+            assert!(found.into_data().to_vec::<f32>().unwrap()[0].is_nan());
+        }
+    }
+}
