@@ -1,0 +1,287 @@
+//! `mue bench`: the service under load.
+
+mod server;
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use mue_bench::load::{
+    Client, Corpus, Curve, ExitSetting, LoadError, OverloadPlan, Plan, Rates, Report, Setup, curve,
+    html, in_flight_within, overhead, overload,
+};
+use mue_data::datasets::DataSpec;
+use mue_engine::DeviceChoice;
+
+use crate::bench::server::Server;
+use crate::error::{failure, user_error};
+
+const LONG_ABOUT: &str = "\
+Load the service over HTTP and report throughput, latency and exits.
+
+Starts the server in this process with the default settings, but for its image cache, which is off, and
+loads it over a socket; --url loads another one. Requests arrive at random (Poisson) at a given rate,
+whether or not the server keeps up, and latency counts from when a request was due. First the
+saturation of each exit setting is measured in a closed loop, then every setting at shares of the
+highest, in turn. Pictures are distinct until all have come once; a server at --url may answer those
+that come again from its cache.
+
+--overhead sends lone requests and reports their latency without the engine's own time (preprocess,
+encode and decode of timing_ms). --overload sends many times the capacity; the exit code is 1 if
+any answer is not 200, 429 or 504, or if there is none.";
+
+const EXAMPLES: &str = "\
+Examples:
+  mue bench --html bench.html
+  mue bench --url http://127.0.0.1:8080 --key SECRET --rates 10,20,40 --json
+  mue bench --data photos --hypothesis \"a dog is running\" --model ofa-base
+  mue bench --overhead
+  mue bench --overload --seconds 60";
+
+/// Load the service over HTTP
+#[derive(Debug, Args)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// Load the server at this address, instead of one in this process
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// API key of that server
+    #[arg(long, value_name = "KEY", requires = "url")]
+    key: Option<String>,
+    /// Model folder, as `mue import` writes it [default: the demo model in this binary]
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    model: Option<PathBuf>,
+    /// Device to run on: auto, flex, ndarray or wgpu
+    #[arg(long, default_value = "auto", conflicts_with = "url")]
+    device: DeviceChoice,
+    /// Pictures: scenes:seed=S,count=N or a folder
+    #[arg(long, value_name = "WHAT", default_value = "scenes:seed=1,count=4000")]
+    data: DataSpec,
+    /// A sentence to judge pictures by; repeatable [default: the scenes' own]
+    #[arg(long = "hypothesis", value_name = "TEXT")]
+    hypotheses: Vec<String>,
+    /// Share of captions, 0 to 1; the other requests are entailments
+    #[arg(long = "mix", value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    captions: f64,
+    /// Exit settings: off, auto, quality=0.99, or thresholds such as image=0.9+decoder=0.95
+    /// [default: off,auto; with --overhead or --overload, auto]
+    #[arg(long, value_delimiter = ',', value_name = "HOW")]
+    exits: Vec<ExitSetting>,
+    /// Arrivals per second of each point, instead of shares of the saturation
+    #[arg(long, value_delimiter = ',', value_name = "RATE", value_parser = rate)]
+    rates: Vec<f64>,
+    /// Points of the curve, as shares of the highest saturation
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "SHARE",
+        default_value = "0.2,0.4,0.6,0.8,0.9,1.0,1.2",
+        value_parser = rate,
+        conflicts_with = "rates"
+    )]
+    shares: Vec<f64>,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "S", default_value = "10", value_parser = rate)]
+    seconds: f64,
+    /// Which arrivals
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Callers of the closed loop that measures the saturation
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    callers: usize,
+    /// Requests under way at once, each on a connection; those due beyond are counted as unsent
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
+    in_flight_max: usize,
+    /// Measure what the service adds to the engine's own time
+    #[arg(long, conflicts_with_all = ["overload", "rates"])]
+    overhead: bool,
+    /// Send this multiple of the capacity [default: 10]
+    #[arg(
+        long,
+        value_name = "TIMES",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = rate,
+        conflicts_with = "rates"
+    )]
+    overload: Option<f64>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["overhead", "overload"])]
+    html: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Loads a server and prints what was found.
+pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let corpus = Corpus::open(&args.data, args.hypotheses.clone(), args.captions);
+    let mut corpus = corpus.map_err(|error| {
+        user_error(error, "name a folder of pictures with --data, and sentences with --hypothesis")
+    })?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
+    let server = match args.url {
+        Some(_) => None,
+        None => Some(Server::start(args.model.clone(), args.device)?),
+    };
+    let url = server.as_ref().map_or_else(|| args.url.clone().unwrap_or_default(), Server::url);
+    let client = Client::new(&url, args.key.as_deref())
+        .map_err(|error| user_error(error, "give an address such as http://127.0.0.1:8080"))?;
+    let report = runtime.block_on(measure(args, &client, &mut corpus))?;
+    drop(server);
+    if let Some(path) = &args.html {
+        let page = html(&report)?.context("there is no curve to plot")?;
+        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    match args.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        false => report.write_text(out)?,
+    }
+    let complaints = report.overload.iter().filter_map(|overload| overload.complaint());
+    match complaints.reduce(|all, next| format!("{all}; {next}")) {
+        Some(seen) => {
+            Err(failure(anyhow!("under overload: {seen}"), "the server's log may say why"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Measures what the arguments ask for.
+async fn measure(args: &BenchArgs, client: &Client, corpus: &mut Corpus) -> anyhow::Result<Report> {
+    let server = client.server().await.map_err(|error| {
+        user_error(error, "check --url and --key, and that the server is ready")
+    })?;
+    let load = Load::of(args);
+    let mut report = Report {
+        server,
+        setup: load.setup(args, corpus),
+        curve: None,
+        overhead: Vec::new(),
+        overload: Vec::new(),
+    };
+    let measured = load.measure(args, (client, corpus), &mut report).await;
+    measured.map_err(|error| match error {
+        LoadError::Corpus(_) => user_error(error, "check the pictures of --data"),
+        error => failure(error, "`mue help bench` says what is asked of a server"),
+    })?;
+    report.setup.requests = corpus.asked();
+    Ok(report)
+}
+
+/// What every measurement of a run shares.
+struct Load {
+    exits: Vec<ExitSetting>,
+    span: Duration,
+    in_flight_max: usize,
+}
+
+impl Load {
+    fn of(args: &BenchArgs) -> Self {
+        let of_curve = ["off", "auto"];
+        let names = match args.overhead || args.overload.is_some() {
+            true => &of_curve[1..],
+            false => &of_curve[..],
+        };
+        let exits = match args.exits.as_slice() {
+            [] => {
+                names.iter().map(|name| name.parse().expect("exits of this name exist")).collect()
+            }
+            given => given.to_vec(),
+        };
+        let sockets_each = if args.url.is_some() { 1 } else { 2 };
+        Self {
+            exits,
+            span: Duration::from_secs_f64(args.seconds),
+            in_flight_max: in_flight_within(args.in_flight_max, sockets_each),
+        }
+    }
+
+    fn setup(&self, args: &BenchArgs, corpus: &Corpus) -> Setup {
+        Setup {
+            url: args.url.clone(),
+            seconds: args.seconds,
+            seed: args.seed,
+            captions: args.captions,
+            data: args.data.to_string(),
+            pictures: corpus.pictures(),
+            requests: corpus.asked(),
+            callers: args.callers,
+            in_flight_max: self.in_flight_max,
+        }
+    }
+
+    async fn measure(
+        &self,
+        args: &BenchArgs,
+        (client, corpus): (&Client, &mut Corpus),
+        report: &mut Report,
+    ) -> Result<(), LoadError> {
+        // Progress goes to standard error, so that JSON stays alone on standard output.
+        let mut progress = |what: &str| drop(writeln!(std::io::stderr(), "mue bench: {what}"));
+        if args.overhead {
+            for exit in &self.exits {
+                progress(&format!("lone requests, exits {exit}"));
+                report.overhead.push(overhead(client, corpus, exit, self.span).await?);
+            }
+        } else if let Some(times) = args.overload {
+            for exit in &self.exits {
+                let plan = self.overload_plan(args, exit, times);
+                report.overload.push(overload(client, corpus, &plan, &mut progress).await?);
+            }
+        } else {
+            report.curve = Some(self.curve(args, (client, corpus), &mut progress).await?);
+        }
+        Ok(())
+    }
+
+    async fn curve(
+        &self,
+        args: &BenchArgs,
+        (client, corpus): (&Client, &mut Corpus),
+        progress: &mut dyn FnMut(&str),
+    ) -> Result<Curve, LoadError> {
+        let rates = match args.rates.as_slice() {
+            [] => Rates::Shares(args.shares.clone()),
+            rates => Rates::PerSecond(rates.to_vec()),
+        };
+        let plan = Plan {
+            exits: self.exits.clone(),
+            rates,
+            span: self.span,
+            seed: args.seed,
+            callers: args.callers,
+            in_flight_max: self.in_flight_max,
+        };
+        curve(client, corpus, &plan, progress).await
+    }
+
+    fn overload_plan(&self, args: &BenchArgs, exit: &ExitSetting, times: f64) -> OverloadPlan {
+        OverloadPlan {
+            exit: exit.clone(),
+            times,
+            span: self.span,
+            seed: args.seed,
+            callers: args.callers,
+            in_flight_max: self.in_flight_max,
+            in_process: args.url.is_none(),
+        }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it is a share between 0 and 1".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6);
+    rate.ok_or_else(|| "it is a number above 0, and a million at most".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "it is a whole number from 1".to_owned())
+}
