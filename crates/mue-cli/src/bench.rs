@@ -1,21 +1,19 @@
 //! `mue bench`: the service under load.
 
+mod measure;
 mod server;
 
-use std::fs;
+use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mue_bench::load::{
-    Client, Corpus, Curve, ExitSetting, LoadError, OverloadPlan, Plan, Rates, Report, Setup, curve,
-    html, in_flight_within, overhead, overload,
-};
+use mue_bench::load::{Client, Corpus, ExitSetting, html};
 use mue_data::datasets::DataSpec;
 use mue_engine::DeviceChoice;
 
+use crate::bench::measure::measure;
 use crate::bench::server::Server;
 use crate::error::{failure, user_error};
 
@@ -49,7 +47,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// API key of that server
-    #[arg(long, value_name = "KEY", requires = "url")]
+    #[arg(long, value_name = "KEY", env = "MUE_BENCH_KEY", hide_env_values = true)]
     key: Option<String>,
     /// Model folder, as `mue import` writes it [default: the demo model in this binary]
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
@@ -122,6 +120,8 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut corpus = corpus.map_err(|error| {
         user_error(error, "name a folder of pictures with --data, and sentences with --hypothesis")
     })?;
+    // Now, so that no load runs for a page that cannot be written.
+    let page = args.html.as_deref().map(create).transpose()?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
     let server = match args.url {
         Some(_) => None,
@@ -132,9 +132,9 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         .map_err(|error| user_error(error, "give an address such as http://127.0.0.1:8080"))?;
     let report = runtime.block_on(measure(args, &client, &mut corpus))?;
     drop(server);
-    if let Some(path) = &args.html {
+    if let Some(mut file) = page {
         let page = html(&report)?.context("there is no curve to plot")?;
-        fs::write(path, page).with_context(|| format!("cannot write {}", path.display()))?;
+        file.write_all(page.as_bytes()).context("cannot write the page")?;
     }
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
@@ -149,126 +149,11 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     }
 }
 
-/// Measures what the arguments ask for.
-async fn measure(args: &BenchArgs, client: &Client, corpus: &mut Corpus) -> anyhow::Result<Report> {
-    let server = client.server().await.map_err(|error| {
-        user_error(error, "check --url and --key, and that the server is ready")
-    })?;
-    let load = Load::of(args);
-    let mut report = Report {
-        server,
-        setup: load.setup(args, corpus),
-        curve: None,
-        overhead: Vec::new(),
-        overload: Vec::new(),
-    };
-    let measured = load.measure(args, (client, corpus), &mut report).await;
-    measured.map_err(|error| match error {
-        LoadError::Corpus(_) => user_error(error, "check the pictures of --data"),
-        error => failure(error, "`mue help bench` says what is asked of a server"),
-    })?;
-    report.setup.requests = corpus.asked();
-    Ok(report)
-}
-
-/// What every measurement of a run shares.
-struct Load {
-    exits: Vec<ExitSetting>,
-    span: Duration,
-    in_flight_max: usize,
-}
-
-impl Load {
-    fn of(args: &BenchArgs) -> Self {
-        let of_curve = ["off", "auto"];
-        let names = match args.overhead || args.overload.is_some() {
-            true => &of_curve[1..],
-            false => &of_curve[..],
-        };
-        let exits = match args.exits.as_slice() {
-            [] => {
-                names.iter().map(|name| name.parse().expect("exits of this name exist")).collect()
-            }
-            given => given.to_vec(),
-        };
-        let sockets_each = if args.url.is_some() { 1 } else { 2 };
-        Self {
-            exits,
-            span: Duration::from_secs_f64(args.seconds),
-            in_flight_max: in_flight_within(args.in_flight_max, sockets_each),
-        }
-    }
-
-    fn setup(&self, args: &BenchArgs, corpus: &Corpus) -> Setup {
-        Setup {
-            url: args.url.clone(),
-            seconds: args.seconds,
-            seed: args.seed,
-            captions: args.captions,
-            data: args.data.to_string(),
-            pictures: corpus.pictures(),
-            requests: corpus.asked(),
-            callers: args.callers,
-            in_flight_max: self.in_flight_max,
-        }
-    }
-
-    async fn measure(
-        &self,
-        args: &BenchArgs,
-        (client, corpus): (&Client, &mut Corpus),
-        report: &mut Report,
-    ) -> Result<(), LoadError> {
-        // Progress goes to standard error, so that JSON stays alone on standard output.
-        let mut progress = |what: &str| drop(writeln!(std::io::stderr(), "mue bench: {what}"));
-        if args.overhead {
-            for exit in &self.exits {
-                progress(&format!("lone requests, exits {exit}"));
-                report.overhead.push(overhead(client, corpus, exit, self.span).await?);
-            }
-        } else if let Some(times) = args.overload {
-            for exit in &self.exits {
-                let plan = self.overload_plan(args, exit, times);
-                report.overload.push(overload(client, corpus, &plan, &mut progress).await?);
-            }
-        } else {
-            report.curve = Some(self.curve(args, (client, corpus), &mut progress).await?);
-        }
-        Ok(())
-    }
-
-    async fn curve(
-        &self,
-        args: &BenchArgs,
-        (client, corpus): (&Client, &mut Corpus),
-        progress: &mut dyn FnMut(&str),
-    ) -> Result<Curve, LoadError> {
-        let rates = match args.rates.as_slice() {
-            [] => Rates::Shares(args.shares.clone()),
-            rates => Rates::PerSecond(rates.to_vec()),
-        };
-        let plan = Plan {
-            exits: self.exits.clone(),
-            rates,
-            span: self.span,
-            seed: args.seed,
-            callers: args.callers,
-            in_flight_max: self.in_flight_max,
-        };
-        curve(client, corpus, &plan, progress).await
-    }
-
-    fn overload_plan(&self, args: &BenchArgs, exit: &ExitSetting, times: f64) -> OverloadPlan {
-        OverloadPlan {
-            exit: exit.clone(),
-            times,
-            span: self.span,
-            seed: args.seed,
-            callers: args.callers,
-            in_flight_max: self.in_flight_max,
-            in_process: args.url.is_none(),
-        }
-    }
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
+        user_error(error, "name another file with --html")
+    })
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -53,6 +53,7 @@ fn what_cannot_be_loaded_is_the_users_error() {
     for (args, words) in [
         (&["--url", "https://localhost"][..], "https is not supported"),
         (&["--data", "missing"], "cannot read missing"),
+        (&["--html", "missing/page.html"], "cannot write missing/page.html"),
         (&["--exits", "on"], "no exit setting"),
         (&["--mix", "2"], "between 0 and 1"),
         (&["--overhead", "--overload"], "cannot be used with"),
