@@ -12,7 +12,11 @@ use super::BenchArgs;
 use crate::error::{failure, user_error};
 
 /// Measures what the arguments ask for.
-async fn measure(args: &BenchArgs, client: &Client, corpus: &mut Corpus) -> anyhow::Result<Report> {
+pub(super) async fn measure(
+    args: &BenchArgs,
+    client: &Client,
+    corpus: &mut Corpus,
+) -> anyhow::Result<Report> {
     let server = client.server().await.map_err(|error| {
         user_error(error, "check --url and --key, and that the server is ready")
     })?;
