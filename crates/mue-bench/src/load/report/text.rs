@@ -56,7 +56,10 @@ fn write_curve(out: &mut dyn Write, curve: &Curve) -> io::Result<()> {
     for found in &curve.saturation {
         writeln!(out, "saturated, exits {}: {:.1} answers/s", found.exit, found.answers_per_s)?;
     }
-    writeln!(out, "\n| {} |\n|{}", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()))?;
+    if !curve.saturation.is_empty() {
+        writeln!(out)?;
+    }
+    writeln!(out, "| {} |\n|{}", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()))?;
     for point in &curve.points {
         writeln!(out, "| {} |", cells(point).join(" | "))?;
     }
