@@ -3,6 +3,7 @@
 //! One file or folder per command; [`output`] is what they print through and [`error`] how a
 //! failure reaches the user. Only this crate reads arguments, environment and files.
 
+mod bench;
 mod calibrate;
 mod caption;
 mod entail;
@@ -33,6 +34,7 @@ Examples:
   mue import ofa-base-caption --out ofa make a model folder of it
   mue caption photo.jpg --model ofa     caption an image
   mue serve --model ofa                 answer over HTTP
+  mue bench                             load the service and report what it does
   mue help pull                         what a command does and takes
 
 Exit code: 0 done; 2 the arguments or the files given are at fault; 1 anything else.";
@@ -47,6 +49,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bench(bench::BenchArgs),
     Calibrate(calibrate::CalibrateArgs),
     Caption(caption::CaptionArgs),
     Entail(entail::EntailArgs),
@@ -64,6 +67,7 @@ enum Command {
 impl Command {
     fn run(&self, out: &mut dyn Write) -> anyhow::Result<()> {
         match self {
+            Self::Bench(args) => bench::run(args, out),
             Self::Calibrate(args) => calibrate::run(args, out),
             Self::Caption(args) => caption::run(args, out),
             Self::Entail(args) => entail::run(args, out),

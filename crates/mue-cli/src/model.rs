@@ -8,7 +8,8 @@ use clap::Args;
 use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
 use mue_engine::batcher::NoObserver;
 use mue_engine::{
-    DeviceChoice, Engine, EngineSettings, ExitChoice, Image, ModelSource, StartError, Thresholds,
+    DeviceChoice, Engine, EngineObserver, EngineSettings, ExitChoice, Image, ModelSource,
+    StartError, Thresholds,
 };
 
 use crate::error::user_error;
@@ -61,8 +62,17 @@ impl ModelArgs {
 
 /// Opens a model.
 pub(crate) fn open_model(source: ModelSource, settings: EngineSettings) -> anyhow::Result<Engine> {
+    open_observed(source, settings, Arc::new(NoObserver))
+}
+
+/// Opens a model whose engine tells an observer what it does.
+pub(crate) fn open_observed(
+    source: ModelSource,
+    settings: EngineSettings,
+    observer: Arc<dyn EngineObserver>,
+) -> anyhow::Result<Engine> {
     let what = format!("cannot open the model {source}");
-    Engine::open(source, settings, Arc::new(NoObserver)).map_err(|error| {
+    Engine::open(source, settings, observer).map_err(|error| {
         let remedy = match error {
             StartError::Device(_) => {
                 return user_error(error, "`--device auto` takes the best one there is");

@@ -3,6 +3,7 @@
 #![allow(clippy::panic, clippy::unwrap_used)] // helpers outside `#[test]` functions
 
 mod answers;
+mod bench;
 mod checkpoint;
 mod eval;
 mod health;

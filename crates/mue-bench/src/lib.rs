@@ -1,0 +1,4 @@
+//! Benchmarks. The library loads a running server over HTTP ([`load`]) and knows no engine; the
+//! programs beside it (`ofa-speed`, `batch-sim`, `batching`) measure what is below HTTP.
+
+pub mod load;

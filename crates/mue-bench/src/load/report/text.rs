@@ -1,0 +1,207 @@
+//! The report as text with Markdown tables.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::Report;
+use crate::load::curve::Curve;
+use crate::load::overhead::Overhead;
+use crate::load::overload::Overload;
+use crate::load::percentiles::Percentiles;
+use crate::load::point::Point;
+
+/// Columns of the curve's table, shared with the page.
+pub(super) const COLUMNS: [&str; 14] = [
+    "exits",
+    "rate/s",
+    "offered/s",
+    "200/s",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "statuses",
+    "image",
+    "text",
+    "decoder",
+    "saved",
+    "rows",
+    "late p99 ms",
+];
+
+/// What the columns mean.
+pub(super) const LEGEND: &str = "\
+Latencies count from when a request was due, and are those of answers with status 200. image, text, \
+decoder: mean exit layer; saved: share of full depth's multiply-accumulates; rows: mean rows of a \
+decoder step; late: from when a request was due to when it was sent.";
+
+impl Report {
+    /// Writes tables that a README can hold.
+    ///
+    /// # Errors
+    ///
+    /// If `out` cannot be written to.
+    pub fn write_text(&self, out: &mut dyn Write) -> io::Result<()> {
+        let place = self.setup.url.as_deref().unwrap_or("in this process");
+        writeln!(out, "model {}, device {}, {place}", self.server.model, self.server.device)?;
+        writeln!(out, "{}\n", self.setup.summary())?;
+        if let Some(curve) = &self.curve {
+            write_curve(out, curve)?;
+        }
+        write_overhead(out, &self.overhead)?;
+        self.overload.iter().try_for_each(|overload| write_overload(out, overload))
+    }
+}
+
+fn write_curve(out: &mut dyn Write, curve: &Curve) -> io::Result<()> {
+    for found in &curve.saturation {
+        writeln!(out, "saturated, exits {}: {:.1} answers/s", found.exit, found.answers_per_s)?;
+    }
+    if !curve.saturation.is_empty() {
+        writeln!(out)?;
+    }
+    writeln!(out, "| {} |\n|{}", COLUMNS.join(" | "), "---|".repeat(COLUMNS.len()))?;
+    for point in &curve.points {
+        writeln!(out, "| {} |", cells(point).join(" | "))?;
+    }
+    writeln!(out, "\n{LEGEND}")
+}
+
+/// A row of the curve's table.
+pub(super) fn cells(point: &Point) -> [String; COLUMNS.len()] {
+    let [p50, p90, p99] = of(point.latency_ms);
+    let [_, _, late] = of(point.late_ms);
+    let layers = &point.layers;
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
+    [
+        point.exit.clone(),
+        format!("{:.1}", point.rate),
+        format!("{:.1}", point.offered_per_s),
+        format!("{:.1}", point.answered_per_s),
+        p50,
+        p90,
+        p99,
+        statuses(&point.statuses, point.failed, point.unsent),
+        format!("{:.2}", layers.image.mean()),
+        format!("{:.2}", layers.text.mean()),
+        format!("{:.2}", layers.decoder.mean()),
+        point.saved.map_or("-".to_owned(), |saved| format!("{:.1}%", saved * 100.0)),
+        number(point.decode_rows_mean),
+        late,
+    ]
+}
+
+fn of(percentiles: Option<Percentiles>) -> [String; 3] {
+    let Some(Percentiles { p50, p90, p99, .. }) = percentiles else {
+        return ["-"; 3].map(str::to_owned);
+    };
+    [p50, p90, p99].map(|value| format!("{value:.1}"))
+}
+
+/// Answers by status, and requests that have none.
+fn statuses(statuses: &BTreeMap<u16, usize>, failed: usize, unsent: usize) -> String {
+    let counted = statuses.iter().map(|(status, count)| format!("{status}: {count}"));
+    let others = [("failed", failed), ("unsent", unsent)];
+    let others = others.iter().filter(|(_, count)| *count > 0);
+    let all: Vec<_> =
+        counted.chain(others.map(|(name, count)| format!("{name}: {count}"))).collect();
+    all.join(", ")
+}
+
+fn write_overhead(out: &mut dyn Write, found: &[Overhead]) -> io::Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "| exits | requests | time | p50 ms | p90 ms | p99 ms | max ms |")?;
+    writeln!(out, "|{}", "---|".repeat(7))?;
+    for Overhead { exit, requests, latency_ms, engine_ms, overhead_ms, inside_ms } in found {
+        for (name, times) in [
+            ("latency", latency_ms),
+            ("engine", engine_ms),
+            ("overhead", overhead_ms),
+            ("of it inside the server", inside_ms),
+        ] {
+            let Percentiles { p50, p90, p99, max } = times;
+            write!(out, "| {exit} | {requests} | {name} ")?;
+            writeln!(out, "| {p50:.3} | {p90:.3} | {p99:.3} | {max:.3} |")?;
+        }
+    }
+    writeln!(
+        out,
+        "\noverhead: latency without the engine's preprocess, encode and decode, request by request"
+    )
+}
+
+fn write_overload(out: &mut dyn Write, found: &Overload) -> io::Result<()> {
+    let Overload { exit, rate, seconds, offered, capacity_per_s, .. } = found;
+    writeln!(out, "exits {exit}: {offered} requests in {seconds} s, {rate:.1}/s")?;
+    writeln!(out, "  statuses   {}", statuses(&found.statuses, found.failed, found.unsent))?;
+    let (accepted, share) = (found.accepted_per_s, found.share_of_capacity * 100.0);
+    writeln!(
+        out,
+        "  answered   {accepted:.1}/s, {share:.1}% of the capacity {capacity_per_s:.1}/s"
+    )?;
+    let [p50, _, p99] = of(found.latency_ms);
+    writeln!(out, "  latency    p50 {p50} ms, p99 {p99} ms")?;
+    let health = &found.health;
+    if let Some(latency) = health.latency_ms {
+        let (p99, max) = (latency.p99, latency.max);
+        let asked = health.asked;
+        writeln!(out, "  health     asked {asked} times, p99 {p99:.1} ms, longest {max:.1} ms")?;
+    }
+    if let Some(memory) = found.memory {
+        let [start, end, peak] = [memory.bytes_start, memory.bytes_end, memory.bytes_peak]
+            .map(|bytes| bytes as f64 / f64::from(1 << 20));
+        writeln!(
+            out,
+            "  memory     {start:.1} MiB before, {end:.1} MiB after, {peak:.1} MiB at most"
+        )?;
+    }
+    match found.complaint() {
+        Some(complaint) => writeln!(out, "  NOT SOUND  {complaint}"),
+        None => writeln!(out, "  sound      every answer is 200, 429 or 504"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::report;
+    use super::*;
+    use crate::load::{overhead, overload};
+
+    fn text(report: &Report) -> String {
+        let mut text = Vec::new();
+        report.write_text(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn the_table_has_a_row_per_point() {
+        let text = text(&report());
+        let rows =
+            text.lines().filter(|line| line.starts_with("| off") || line.starts_with("| auto"));
+        assert_eq!(rows.count(), 4, "{text}");
+        assert!(text.contains("saturated, exits auto: 25.5 answers/s"), "{text}");
+        let statuses = "200: 2, 429: 1, failed: 1, unsent: 2";
+        let cells = ["| off | 20.0 | 6.0 | 1.0 | 400.0 | 800.0 | 800.0 |", statuses, "| 33.3% |"];
+        assert!(cells.iter().all(|cells| text.contains(cells)), "{text}");
+    }
+
+    #[test]
+    fn overhead_and_overload_are_written_alone() {
+        let overhead = vec![overhead::tests::made_up()];
+        let mut report = Report { curve: None, overhead, ..report() };
+        let written = text(&report);
+        assert!(written.contains("| auto | 2 | overhead | 1.000 |"), "{written}");
+        assert!(!written.contains("saturated") && !written.contains("capacity"), "{written}");
+
+        report.overhead.clear();
+        report.overload.push(overload::tests::made_up());
+        let written = text(&report);
+        let memory = "1.0 MiB before, 1.0 MiB after, 2.0 MiB at most";
+        for words in ["96.0% of the capacity", "504: 200", "every answer is", memory] {
+            assert!(written.contains(words), "{written}");
+        }
+        report.overload[0].statuses.insert(500, 1);
+        assert!(text(&report).contains("NOT SOUND"));
+    }
+}

@@ -1,0 +1,172 @@
+//! `mue bench`: the service under load.
+
+mod measure;
+mod server;
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::Args;
+use mue_bench::load::{Client, Corpus, ExitSetting, html};
+use mue_data::datasets::DataSpec;
+use mue_engine::DeviceChoice;
+
+use crate::bench::measure::measure;
+use crate::bench::server::Server;
+use crate::error::{failure, user_error};
+
+const LONG_ABOUT: &str = "\
+Load the service over HTTP and report throughput, latency and exits.
+
+Starts the server in this process with the default settings, but for its image cache, which is off, and
+loads it over a socket; --url loads another one. Requests arrive at random (Poisson) at a given rate,
+whether or not the server keeps up, and latency counts from when a request was due. First the
+saturation of each exit setting is measured in a closed loop, then every setting at shares of the
+highest, in turn. Pictures are distinct until all have come once; a server at --url may answer those
+that come again from its cache.
+
+--overhead sends lone requests and reports their latency without the engine's own time (preprocess,
+encode and decode of timing_ms). --overload sends many times the capacity; the exit code is 1 if
+any answer is not 200, 429 or 504, or if there is none.";
+
+const EXAMPLES: &str = "\
+Examples:
+  mue bench --html bench.html
+  mue bench --url http://127.0.0.1:8080 --key SECRET --rates 10,20,40 --json
+  mue bench --data photos --hypothesis \"a dog is running\" --model ofa-base
+  mue bench --overhead
+  mue bench --overload --seconds 60";
+
+/// Load the service over HTTP
+#[derive(Debug, Args)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+pub(crate) struct BenchArgs {
+    /// Load the server at this address, instead of one in this process
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// API key of that server
+    #[arg(long, value_name = "KEY", env = "MUE_BENCH_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// Model folder, as `mue import` writes it [default: the demo model in this binary]
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    model: Option<PathBuf>,
+    /// Device to run on: auto, flex, ndarray or wgpu
+    #[arg(long, default_value = "auto", conflicts_with = "url")]
+    device: DeviceChoice,
+    /// Pictures: scenes:seed=S,count=N or a folder
+    #[arg(long, value_name = "WHAT", default_value = "scenes:seed=1,count=4000")]
+    data: DataSpec,
+    /// A sentence to judge pictures by; repeatable [default: the scenes' own]
+    #[arg(long = "hypothesis", value_name = "TEXT")]
+    hypotheses: Vec<String>,
+    /// Share of captions, 0 to 1; the other requests are entailments
+    #[arg(long = "mix", value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    captions: f64,
+    /// Exit settings: off, auto, quality=0.99, or thresholds such as image=0.9+decoder=0.95
+    /// [default: off,auto; with --overhead or --overload, auto]
+    #[arg(long, value_delimiter = ',', value_name = "HOW")]
+    exits: Vec<ExitSetting>,
+    /// Arrivals per second of each point, instead of shares of the saturation
+    #[arg(long, value_delimiter = ',', value_name = "RATE", value_parser = rate)]
+    rates: Vec<f64>,
+    /// Points of the curve, as shares of the highest saturation
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "SHARE",
+        default_value = "0.2,0.4,0.6,0.8,0.9,1.0,1.2",
+        value_parser = rate,
+        conflicts_with = "rates"
+    )]
+    shares: Vec<f64>,
+    /// Seconds of each measurement
+    #[arg(long, value_name = "S", default_value = "10", value_parser = rate)]
+    seconds: f64,
+    /// Which arrivals
+    #[arg(long, value_name = "SEED", default_value_t = 1)]
+    seed: u64,
+    /// Callers of the closed loop that measures the saturation
+    #[arg(long, value_name = "N", default_value = "64", value_parser = count)]
+    callers: usize,
+    /// Requests under way at once, each on a connection; those due beyond are counted as unsent
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
+    in_flight_max: usize,
+    /// Measure what the service adds to the engine's own time
+    #[arg(long, conflicts_with_all = ["overload", "rates"])]
+    overhead: bool,
+    /// Send this multiple of the capacity [default: 10]
+    #[arg(
+        long,
+        value_name = "TIMES",
+        num_args = 0..=1,
+        default_missing_value = "10",
+        value_parser = rate,
+        conflicts_with = "rates"
+    )]
+    overload: Option<f64>,
+    /// Write a page with plots
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["overhead", "overload"])]
+    html: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Loads a server and prints what was found.
+pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let corpus = Corpus::open(&args.data, args.hypotheses.clone(), args.captions);
+    let mut corpus = corpus.map_err(|error| {
+        user_error(error, "name a folder of pictures with --data, and sentences with --hypothesis")
+    })?;
+    // Now, so that no load runs for a page that cannot be written.
+    let page = args.html.as_deref().map(create).transpose()?;
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
+    let server = match args.url {
+        Some(_) => None,
+        None => Some(Server::start(args.model.clone(), args.device)?),
+    };
+    let url = server.as_ref().map_or_else(|| args.url.clone().unwrap_or_default(), Server::url);
+    let client = Client::new(&url, args.key.as_deref())
+        .map_err(|error| user_error(error, "give an address such as http://127.0.0.1:8080"))?;
+    let report = runtime.block_on(measure(args, &client, &mut corpus))?;
+    drop(server);
+    if let Some(mut file) = page {
+        let page = html(&report)?.context("there is no curve to plot")?;
+        file.write_all(page.as_bytes()).context("cannot write the page")?;
+    }
+    match args.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
+        false => report.write_text(out)?,
+    }
+    let complaints = report.overload.iter().filter_map(|overload| overload.complaint());
+    match complaints.reduce(|all, next| format!("{all}; {next}")) {
+        Some(seen) => {
+            Err(failure(anyhow!("under overload: {seen}"), "the server's log may say why"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
+        user_error(error, "name another file with --html")
+    })
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "it is a share between 0 and 1".to_owned())
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate: &f64| *rate > 0.0 && *rate <= 1e6);
+    rate.ok_or_else(|| "it is a number above 0, and a million at most".to_owned())
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "it is a whole number from 1".to_owned())
+}
