@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_replace_the_addresss_path() {
+    fn routes_replace_the_path_of_an_address() {
         let client = Client::new("http://localhost:1/", Some("secret")).unwrap();
         assert_eq!(client.uri("/v1/caption"), "http://localhost:1/v1/caption");
     }
