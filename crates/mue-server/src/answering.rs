@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use mue_engine::batcher::{Answer, Priority, RequestError, Submission};
 use mue_engine::{Image, InvalidRequest, Pending, Reply, Request, TokenExit};
 
-use crate::app::App;
 use crate::picture::Picture;
 use crate::problem::{Code, Problem};
+use crate::serving::Serving;
 
 /// What can be asked of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(crate) struct Answered {
 ///
 /// If there is no room, a picture or a text cannot be used, or the deadline passes first.
 pub(crate) async fn accept(
-    app: &App,
+    app: &Serving,
     order: Order,
     requests: impl FnOnce(Vec<Image>) -> Result<Vec<Request>, InvalidRequest>,
 ) -> Result<Accepted, Problem> {
@@ -141,7 +141,7 @@ impl Accepted {
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    pub(crate) async fn answers(mut self, app: &App) -> Result<Answered, Problem> {
+    pub(crate) async fn answers(mut self, app: &Serving) -> Result<Answered, Problem> {
         loop {
             if let Progress::Answered(answered) = self.next().await? {
                 app.metrics.answered(self.task, &answered);

@@ -1,23 +1,22 @@
 //! `POST /v1/caption`: pictures in words.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Request};
 use axum::response::{IntoResponse, Response};
 use mue_engine::{Caption, CaptionSearch, ExitChoice, Reply};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson};
 use crate::answering::{Order, Task, accept};
-use crate::app::App;
 use crate::body::{self, Asked};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use crate::serving::Serving;
 use crate::stream::{self, Holds};
 
 /// Asks for captions.
@@ -67,7 +66,7 @@ pub(crate) struct CaptionResult {
 
 /// Captions one picture or several.
 pub(crate) async fn route(
-    State(app): State<Arc<App>>,
+    app: Serving,
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -92,12 +91,12 @@ pub(crate) async fn route(
         })
     };
     match stream {
-        true => Ok(stream::respond((Arc::clone(&app), accepted), holds, answer)),
+        true => Ok(stream::respond((app.clone(), accepted), holds, answer)),
         false => Ok(Json(answer(accepted.answers(&app).await?)).into_response()),
     }
 }
 
-fn search(asked: &CaptionRequest, app: &App) -> Result<CaptionSearch, Problem> {
+fn search(asked: &CaptionRequest, app: &Serving) -> Result<CaptionSearch, Problem> {
     let mut search = app.engine.model().settings().search.clone();
     if let Some(beam_size) = asked.beam_size {
         let beam_size_max = app.config.beam_size_max;
@@ -113,7 +112,7 @@ fn search(asked: &CaptionRequest, app: &App) -> Result<CaptionSearch, Problem> {
 fn order(
     (asked, files): (CaptionRequest, Vec<Bytes>),
     (search, arrived): (&CaptionSearch, Instant),
-    app: &App,
+    app: &Serving,
 ) -> Result<Order, Problem> {
     let pictures = pictures(asked.image, asked.images, files)?;
     if !(1..=app.config.images_max).contains(&pictures.len()) {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use ipnet::IpNet;
 use mue_data::ImageLimits;
 use mue_engine::batcher::{Config as BatcherConfig, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::ApiKey;
 use crate::cors::is_origin;
+use crate::fetch::{HostRule, HostRuleError};
 
 /// Every key of `config/server.toml`, in its order, with the defaults that stand there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +21,25 @@ pub struct Config {
     pub model: String,
     /// Device to run on: auto, flex, ndarray or wgpu.
     pub device: String,
+    /// Threads that compute on the CPU; 0 is as many as the CPU quota allows.
+    pub threads: usize,
     /// Seconds that work in flight may take to finish when the server is told to stop.
     pub drain_s_max: u64,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written: a level, or levels by module.
+    pub log_level: String,
+
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// Milliseconds that the head of a request, or a TLS handshake, may take.
+    pub header_ms_max: u64,
+    /// Bytes of the head of a request.
+    pub header_bytes_max: usize,
+    /// Certificate chain in PEM; with a key, connections are TLS.
+    pub tls_certificate: String,
+    /// The certificate's private key in PEM.
+    pub tls_key: String,
 
     /// Keys that clients may present; without any, nobody needs one.
     pub api_keys: Vec<ApiKey>,
@@ -41,6 +60,16 @@ pub struct Config {
     pub image_bytes_max: usize,
     /// Pixels of one picture.
     pub image_pixels_max: u64,
+    /// Hosts that pictures may be fetched from; none fetches nothing.
+    pub image_url_hosts: Vec<String>,
+    /// Networks that are not public and may be fetched from all the same.
+    pub image_url_networks: Vec<IpNet>,
+    /// Milliseconds that fetching a picture may take.
+    pub image_url_ms_max: u64,
+    /// Redirects to follow for a picture.
+    pub image_url_redirects_max: u32,
+    /// Pictures that are fetched at once.
+    pub image_url_fetches_max: usize,
     /// Hypotheses of one request.
     pub hypotheses_max: usize,
     /// Bytes of one hypothesis or premise.
@@ -84,7 +113,15 @@ impl Default for Config {
             listen: "127.0.0.1:8080".into(),
             model: String::new(),
             device: "auto".into(),
+            threads: 0,
             drain_s_max: 30,
+            log_format: LogFormat::Text,
+            log_level: "info".into(),
+            connections_max: 4096,
+            header_ms_max: 10_000,
+            header_bytes_max: 64 << 10,
+            tls_certificate: String::new(),
+            tls_key: String::new(),
             api_keys: Vec::new(),
             metrics_public: false,
             cors_origins: Vec::new(),
@@ -94,6 +131,11 @@ impl Default for Config {
             images_max: 32,
             image_bytes_max: 16 << 20,
             image_pixels_max: 50_000_000,
+            image_url_hosts: Vec::new(),
+            image_url_networks: Vec::new(),
+            image_url_ms_max: 5000,
+            image_url_redirects_max: 3,
+            image_url_fetches_max: 16,
             hypotheses_max: 64,
             text_bytes_max: 4096,
             beam_size_max: 8,
@@ -115,6 +157,17 @@ impl Default for Config {
     }
 }
 
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object per line, for programs.
+    Json,
+}
+
 /// Why a [`Config`] makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -127,6 +180,12 @@ pub enum ConfigError {
     /// An origin has a scheme and a host, and nothing behind them.
     #[error("cors_origins: {0:?} is no origin such as https://example.org")]
     Origin(String),
+    /// No such host can be fetched from.
+    #[error("image_url_hosts: {0:?}: {1}")]
+    Host(String, HostRuleError),
+    /// A certificate is nothing without its key.
+    #[error("tls_certificate and tls_key need each other")]
+    HalfTls,
     /// The batcher cannot work so.
     #[error(transparent)]
     Batcher(#[from] mue_engine::batcher::ConfigError),
@@ -140,12 +199,17 @@ impl Config {
     /// If a limit lets nothing through or contradicts another.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let limits = [
+            ("connections_max", self.connections_max),
+            ("header_ms_max", self.header_ms_max as usize),
+            ("header_bytes_max", self.header_bytes_max),
             ("body_bytes_max", self.body_bytes_max),
             ("body_ms_max", self.body_ms_max as usize),
             ("requests_max", self.requests_max),
             ("images_max", self.images_max),
             ("image_bytes_max", self.image_bytes_max),
             ("image_pixels_max", self.image_pixels_max as usize),
+            ("image_url_ms_max", self.image_url_ms_max as usize),
+            ("image_url_fetches_max", self.image_url_fetches_max),
             ("hypotheses_max", self.hypotheses_max),
             ("text_bytes_max", self.text_bytes_max),
             ("beam_size_max", self.beam_size_max),
@@ -160,7 +224,35 @@ impl Config {
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::Origin(origin.clone()));
         }
+        for host in &self.image_url_hosts {
+            let parsed = host.parse::<HostRule>();
+            parsed.map_err(|error| ConfigError::Host(host.clone(), error))?;
+        }
+        if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
+            return Err(ConfigError::HalfTls);
+        }
         Ok(self.batcher().validate()?)
+    }
+
+    /// Whether connections are TLS.
+    pub fn has_tls(&self) -> bool {
+        !self.tls_certificate.is_empty()
+    }
+
+    /// The keys that differ from another configuration's and that only a restart can change.
+    pub(crate) fn restart_needed(&self, other: &Self) -> Vec<&'static str> {
+        let keys = [
+            ("listen", self.listen != other.listen),
+            ("threads", self.threads != other.threads),
+            ("log_format", self.log_format != other.log_format),
+            ("log_level", self.log_level != other.log_level),
+            ("connections_max", self.connections_max != other.connections_max),
+            ("header_ms_max", self.header_ms_max != other.header_ms_max),
+            ("header_bytes_max", self.header_bytes_max != other.header_bytes_max),
+            ("tls_certificate", self.has_tls() != other.has_tls()),
+            ("requests_max", self.requests_max != other.requests_max),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 
     /// The batcher's part.
@@ -212,6 +304,10 @@ mod tests {
         assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
         let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };
         assert_eq!(config.validate(), Err(ConfigError::Origin("example.org".into())));
+        let config = Config { image_url_hosts: vec!["a/b".into()], ..Config::default() };
+        assert!(config.validate().unwrap_err().to_string().contains("a/b"));
+        let config = Config { tls_key: "key.pem".into(), ..Config::default() };
+        assert_eq!(config.validate(), Err(ConfigError::HalfTls));
         let config = Config { rows_max: 0, ..Config::default() };
         assert!(matches!(config.validate(), Err(ConfigError::Batcher(_))));
     }

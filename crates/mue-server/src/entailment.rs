@@ -1,23 +1,22 @@
 //! `POST /v1/entailment`: whether a picture supports a sentence.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
-use axum::extract::{Extension, Request, State};
+use axum::extract::{Extension, Request};
 use axum::response::{IntoResponse, Response};
 use mue_engine::{Entailment, ExitChoice, Image, InvalidRequest, Label, ModelFolder, Reply};
 use serde::{Deserialize, Serialize};
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson, TokenJson};
 use crate::answering::{Order, Task, accept};
-use crate::app::App;
 use crate::body::{self, Asked};
 use crate::config::Config;
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use crate::serving::Serving;
 
 /// Asks whether a picture supports one sentence or several.
 #[derive(Debug, Deserialize)]
@@ -85,7 +84,7 @@ pub(crate) struct ScoresJson {
 
 /// Judges one hypothesis or several about a picture.
 pub(crate) async fn route(
-    State(app): State<Arc<App>>,
+    app: Serving,
     Extension(id): Extension<RequestId>,
     request: Request,
 ) -> Result<Response, Problem> {

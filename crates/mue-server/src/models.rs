@@ -1,15 +1,12 @@
 //! `GET /v1/models`: what is loaded, how it exits, and what may be asked of it.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use mue_engine::{Encoding, Engine, ExitRules, TaskCalibration};
 use serde::Serialize;
 
 use crate::answering::Task;
-use crate::app::App;
 use crate::config::Config;
+use crate::serving::Serving;
 
 /// The models of this server; there is one.
 #[derive(Debug, Serialize)]
@@ -113,7 +110,7 @@ pub(crate) struct LimitsJson {
 }
 
 /// Describes the loaded model.
-pub(crate) async fn route(State(app): State<Arc<App>>) -> Json<Models> {
+pub(crate) async fn route(app: Serving) -> Json<Models> {
     Json(Models { models: vec![ModelJson::new(&app.engine, &app.config)] })
 }
 

@@ -16,18 +16,24 @@ use serde::Serialize;
 pub(crate) enum Code {
     MalformedBody,
     Unauthorized,
+    KeysRequired,
     NotFound,
     MethodNotAllowed,
     BodyTooSlow,
+    ReloadInProgress,
     BodyTooLarge,
     UnsupportedMediaType,
     InvalidRequest,
     InvalidImage,
     ImageTooLarge,
+    ImageUrlRefused,
+    ImageUrlFailed,
     TooManyRows,
     QueueFull,
     TooManyRequests,
+    RateLimited,
     ModelFailed,
+    ReloadFailed,
     Internal,
     ShuttingDown,
     ModelUnavailable,
@@ -53,12 +59,18 @@ impl Code {
                 ("malformed_body", Status::BAD_REQUEST, "The body cannot be read")
             }
             Self::Unauthorized => ("unauthorized", Status::UNAUTHORIZED, "An API key is needed"),
+            Self::KeysRequired => {
+                ("keys_required", Status::FORBIDDEN, "The route needs API keys to be configured")
+            }
             Self::NotFound => ("not_found", Status::NOT_FOUND, "There is nothing here"),
             Self::MethodNotAllowed => {
                 ("method_not_allowed", Status::METHOD_NOT_ALLOWED, "The route has other methods")
             }
             Self::BodyTooSlow => {
                 ("body_too_slow", Status::REQUEST_TIMEOUT, "The body took too long to arrive")
+            }
+            Self::ReloadInProgress => {
+                ("reload_in_progress", Status::CONFLICT, "Another reload is not over yet")
             }
             Self::BodyTooLarge => {
                 ("body_too_large", Status::PAYLOAD_TOO_LARGE, "The body is too large")
@@ -77,6 +89,14 @@ impl Code {
             Self::ImageTooLarge => {
                 ("image_too_large", Status::UNPROCESSABLE_ENTITY, "The image is too large")
             }
+            Self::ImageUrlRefused => (
+                "image_url_refused",
+                Status::UNPROCESSABLE_ENTITY,
+                "The image's URL is not one to fetch from",
+            ),
+            Self::ImageUrlFailed => {
+                ("image_url_failed", Status::UNPROCESSABLE_ENTITY, "The image could not be fetched")
+            }
             Self::TooManyRows => (
                 "too_many_rows",
                 Status::UNPROCESSABLE_ENTITY,
@@ -86,9 +106,17 @@ impl Code {
             Self::TooManyRequests => {
                 ("too_many_requests", Status::TOO_MANY_REQUESTS, "Too many requests are under way")
             }
+            Self::RateLimited => {
+                ("rate_limited", Status::TOO_MANY_REQUESTS, "The key's rate limit is reached")
+            }
             Self::ModelFailed => {
                 ("model_failed", Status::INTERNAL_SERVER_ERROR, "The model failed on the request")
             }
+            Self::ReloadFailed => (
+                "reload_failed",
+                Status::INTERNAL_SERVER_ERROR,
+                "The reload failed; the former settings and model go on",
+            ),
             Self::Internal => ("internal", Status::INTERNAL_SERVER_ERROR, "The server failed"),
             Self::ShuttingDown => {
                 ("shutting_down", Status::SERVICE_UNAVAILABLE, "The server is shutting down")

@@ -12,9 +12,9 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::answering::{Accepted, Answered, Progress};
-use crate::app::App;
 use crate::metrics::Watch;
 use crate::problem::Problem;
+use crate::serving::Serving;
 
 /// A `token` event.
 #[derive(Debug, Serialize)]
@@ -52,7 +52,7 @@ impl Holds {
 
 /// A stream between two events.
 struct Stream<F> {
-    app: Arc<App>,
+    app: Serving,
     accepted: Accepted,
     holds: Holds,
     answer: F,
@@ -61,7 +61,7 @@ struct Stream<F> {
 /// Sends what happens to an order: `token` events result by result, then a `result` event with
 /// the answer, or an `error` event with a problem.
 pub(crate) fn respond<A: Serialize>(
-    (app, accepted): (Arc<App>, Accepted),
+    (app, accepted): (Serving, Accepted),
     holds: Holds,
     answer: impl FnOnce(Answered) -> A + Send + 'static,
 ) -> Response {

@@ -4,12 +4,18 @@
 
 mod access;
 mod answers;
+mod connections;
 #[allow(dead_code)] // the engine's own tests use more of it
 #[path = "../../../mue-engine/tests/engine/folder.rs"]
 mod folder;
 mod forms;
+mod hangups;
 mod lifecycle;
 mod limits;
 mod problems;
+mod reloads;
 mod server;
+mod socket;
 mod streams;
+mod tls;
+mod urls;
