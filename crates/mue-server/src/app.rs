@@ -1,11 +1,11 @@
 //! What every request shares, and the table of routes.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapWeak};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +27,8 @@ use crate::{
 /// What serves, and what stands between it and the network.
 pub struct App {
     serving: ArcSwap<Generation>,
+    /// What served before, as long as some request holds it.
+    former: ArcSwapWeak<Generation>,
     /// What is counted, whatever serves.
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) loader: Option<Loader>,
@@ -61,6 +63,7 @@ impl App {
         let serving = Generation::new(engine, config, Arc::clone(&metrics), None);
         Self {
             serving: ArcSwap::new(serving),
+            former: ArcSwapWeak::new(Weak::new()),
             metrics,
             loader: None,
             reloading: Arc::default(),
@@ -82,7 +85,9 @@ impl App {
 
     /// Serves another engine from now on; returns the former one.
     pub(crate) fn serve(&self, generation: Arc<Generation>) -> Arc<Generation> {
-        self.serving.swap(generation)
+        let former = self.serving.swap(generation);
+        self.former.store(Arc::downgrade(&former));
+        former
     }
 
     /// Requests under way.
@@ -103,6 +108,9 @@ impl App {
         let deadline = Instant::now() + now.config.drain_max();
         now.engine.batcher().drain(deadline);
         drop(now);
+        if let Some(former) = self.former.load().upgrade() {
+            former.engine.batcher().drain(deadline);
+        }
         let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
         // The batcher refuses at the deadline; a moment later that has been written.
         let patience = deadline + DRAIN_MARGIN;

@@ -10,6 +10,7 @@ use futures_util::stream::unfold;
 use mue_engine::TokenExit;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span};
 
 use crate::answering::{Accepted, Answered, Progress};
 use crate::metrics::Watch;
@@ -66,7 +67,11 @@ pub(crate) fn respond<A: Serialize>(
     answer: impl FnOnce(Answered) -> A + Send + 'static,
 ) -> Response {
     let stream = Stream { app, accepted, holds, answer };
-    let events = unfold(Some(stream), async |stream| Some(next(stream?).await));
+    // The response outlives the handler; what is logged meanwhile is still about this request.
+    let span = Span::current();
+    let events = unfold(Some(stream), move |stream| {
+        async { Some(next(stream?).await) }.instrument(span.clone())
+    });
     let sse = Sse::new(events).keep_alive(KeepAlive::default());
     let mut response = sse.into_response();
     response.extensions_mut().insert(Streamed);

@@ -12,6 +12,7 @@ use crate::mue;
 /// A server on a free port.
 struct Serving {
     process: Child,
+    welcome: String,
     address: String,
     log: BufReader<ChildStderr>,
 }
@@ -27,7 +28,7 @@ impl Serving {
         let log = BufReader::new(process.stderr.take().unwrap());
         let address = welcome.split("://").nth(1).and_then(|rest| rest.split(',').next());
         let address = address.unwrap_or_else(|| panic!("{welcome}")).to_owned();
-        Self { process, address, log }
+        Self { process, welcome, address, log }
     }
 
     /// The status that a request is answered with.
@@ -79,6 +80,7 @@ fn settings(folder: &Path, text: &str) {
 fn a_signal_to_end_ends_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Serving::start(folder.path(), &["--threads", "1"]);
+    assert!(server.welcome.contains("threads 1,"), "{}", server.welcome);
     assert_eq!(server.status("/health/ready", ""), 200);
     server.signal("TERM");
     server.until_logged("draining");

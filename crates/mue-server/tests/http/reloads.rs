@@ -9,11 +9,13 @@ use mue_engine::Encoding;
 use mue_engine::batcher::SubmitError;
 use mue_server::{ApiKey, Config, Digest, Loaded};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
 use tower::ServiceExt;
 
 use crate::folder::Folder;
 use crate::server::{Response, Server, open, picture};
+use crate::socket::{Running, request, rest, status};
 
 /// What the next reload finds; nothing is a failure.
 type Next = Arc<Mutex<Option<(Folder, Config)>>>;
@@ -131,6 +133,29 @@ async fn what_began_before_a_reload_ends_as_it_began() {
     }
     server.app.reload().await;
     assert_eq!(ask(&server, MODELS, "new").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_finishes_what_began_before_a_reload() {
+    let config = |key| Config {
+        // Company that never comes.
+        cohort_wait_ms_max: 3_600_000,
+        drain_s_max: 3600,
+        ..with_key(key)
+    };
+    let (server, next) = server(config("old"));
+    *next.lock().unwrap() = Some((other_model(), config("new")));
+    let mut running = Running::new(&server).await;
+    let asked = json!({"image": picture([5, 5, 5]), "beam_size": 1, "max_tokens": 2}).to_string();
+    let mut in_flight = running.connect().await;
+    let head = "POST /v1/caption HTTP/1.1\r\nauthorization: Bearer old";
+    let asked = request(head, &asked).replacen(" HTTP/1.1\r\nhost", "\r\nhost", 1);
+    in_flight.write_all(asked.as_bytes()).await.unwrap();
+    server.until_queued(1).await;
+    assert_eq!(ask(&server, RELOAD, "old").await.status, 200);
+    running.stop();
+    assert_eq!(status(&rest(&mut in_flight).await), "200");
+    running.stopped().await;
 }
 
 /// A body that says when it is first asked for, and comes later.
