@@ -27,7 +27,7 @@ impl Serving {
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
         let address = welcome.split("://").nth(1).and_then(|rest| rest.split(',').next());
-        let address = address.unwrap_or_else(|| panic!("{welcome}")).to_owned();
+        let address = address.expect(&welcome).to_owned();
         Self { process, welcome, address, log }
     }
 
