@@ -130,11 +130,7 @@ fn print(
     (task, plan): (TaskArg, &CalibrationPlan),
     found: &TaskCalibration,
 ) -> anyhow::Result<()> {
-    let name = match task {
-        TaskArg::Caption => "caption",
-        TaskArg::Entailment => "entailment",
-    };
-    writeln!(out, "### {name}\n\n| retention | at least | MACs saved | layers | exits |")?;
+    writeln!(out, "### {}\n\n| retention | at least | MACs saved | layers | exits |", task.name())?;
     writeln!(out, "|---|---|---|---|---|")?;
     for point in &found.points {
         let layers = point.layers.map(|layers| format!("{layers:.2}")).join(" / ");

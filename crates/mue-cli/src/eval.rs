@@ -60,6 +60,15 @@ pub(crate) enum TaskArg {
     Entailment,
 }
 
+impl TaskArg {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Caption => "caption",
+            Self::Entailment => "entailment",
+        }
+    }
+}
+
 impl From<TaskArg> for Task {
     fn from(task: TaskArg) -> Self {
         match task {

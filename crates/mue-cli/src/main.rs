@@ -18,6 +18,7 @@ mod scenes;
 mod serve;
 mod trace;
 mod train;
+mod verify;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -57,6 +58,7 @@ enum Command {
     Scenes(scenes::ScenesArgs),
     Serve(serve::ServeArgs),
     Train(train::TrainArgs),
+    Verify(verify::VerifyArgs),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Self::Scenes(args) => scenes::run(args, out),
             Self::Serve(args) => serve::run(args, out),
             Self::Train(args) => train::run(args, out),
+            Self::Verify(args) => verify::run(args, out),
         }
     }
 }

@@ -145,12 +145,14 @@ impl ExitRules {
     }
 }
 
-/// The cheapest of some points that keeps at least `quality`; none if full depth alone does.
-pub(crate) fn cheapest(points: &[OperatingPoint], quality: f64) -> Option<&OperatingPoint> {
-    points
-        .iter()
-        .filter(|point| point.retention_low >= quality && point.macs < point.macs_full)
-        .min_by(|a, b| a.macs.total_cmp(&b.macs))
+impl TaskCalibration {
+    /// The cheapest point that keeps at least `quality`; none if full depth alone does.
+    pub fn cheapest(&self, quality: f64) -> Option<&OperatingPoint> {
+        self.points
+            .iter()
+            .filter(|point| point.retention_low >= quality && point.macs < point.macs_full)
+            .min_by(|a, b| a.macs.total_cmp(&b.macs))
+    }
 }
 
 #[cfg(test)]
@@ -173,11 +175,13 @@ mod tests {
 
     #[test]
     fn the_cheapest_that_keeps_the_quality_is_chosen() {
-        let points = [point(0.99, 60.0), point(0.97, 40.0), point(0.995, 55.0), point(1.0, 100.0)];
-        assert_eq!(cheapest(&points, 0.96), Some(&points[1]));
-        assert_eq!(cheapest(&points, 0.98), Some(&points[2]));
-        assert_eq!(cheapest(&points, 0.999), None, "what saves nothing is full depth");
-        assert_eq!(cheapest(&[], 0.5), None);
+        let points =
+            vec![point(0.99, 60.0), point(0.97, 40.0), point(0.995, 55.0), point(1.0, 100.0)];
+        let calibration = TaskCalibration { points, ..TaskCalibration::default() };
+        assert_eq!(calibration.cheapest(0.96), Some(&calibration.points[1]));
+        assert_eq!(calibration.cheapest(0.98), Some(&calibration.points[2]));
+        assert_eq!(calibration.cheapest(0.999), None, "what saves nothing is full depth");
+        assert_eq!(TaskCalibration::default().cheapest(0.5), None);
     }
 
     #[test]

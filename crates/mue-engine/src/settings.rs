@@ -4,7 +4,7 @@ use mue_data::Prompts;
 use mue_model::{ExitPolicy, SearchSettings};
 use serde::{Deserialize, Serialize};
 
-use crate::calibration::{BranchRule, ExitRules, TaskCalibration, cheapest};
+use crate::calibration::{BranchRule, ExitRules, TaskCalibration};
 use crate::request::InvalidRequest;
 
 /// How a model is to be asked, and how it exits unless a request says otherwise.
@@ -177,7 +177,7 @@ impl ExitChoice {
                 return Err(InvalidRequest::NotCalibrated);
             }
             Self::Quality(quality) => {
-                cheapest(&calibration.points, quality).map(|point| point.exits.clone())
+                calibration.cheapest(quality).map(|point| point.exits.clone())
             }
             Self::Thresholds(thresholds) => Some(thresholds.into()),
             Self::Rules(rules) => Some(rules),

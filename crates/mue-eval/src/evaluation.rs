@@ -56,6 +56,22 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     Ok(Evaluation { report, answers })
 }
 
+/// Quality with exits relative to full depth; none if full depth has no quality at all.
+///
+/// # Errors
+///
+/// If a sample cannot be read, asked or answered.
+pub fn retention(
+    engine: &Engine,
+    data: &EvalData,
+    exit: &ExitChoice,
+) -> Result<Option<f64>, EvalError> {
+    let answers = answer(engine, (data, 0..data.len()), &[ExitChoice::Off, exit.clone()])?;
+    let pairs = pairs(&score(&answers.truths, &answers.replies)?);
+    let full = mean(pairs.iter().map(|pair| pair.baseline));
+    Ok((full > 0.0).then(|| mean(pairs.iter().map(|pair| pair.value)) / full))
+}
+
 impl Evaluation {
     /// The captions with exits, for the official tools; empty if the task is another, or the
     /// samples have no numbers.

@@ -43,7 +43,7 @@ pub use cider::{CiderCorpus, CiderScore};
 pub use data::{EvalData, EvalSample};
 pub use entailment::{EntailmentSample, EntailmentScores, LabelScores, Tally, score_entailment};
 pub use error::EvalError;
-pub use evaluation::{Evaluation, Plan, evaluate};
+pub use evaluation::{Evaluation, Plan, evaluate, retention};
 pub use quality::{Quality, Scored, score};
 pub use random::Random;
 pub use report::{Intervals, Side, TaskReport, markdown};

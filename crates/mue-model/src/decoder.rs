@@ -8,6 +8,7 @@ use crate::attention::{AttentionShape, split_heads};
 use crate::config::OfaConfig;
 use crate::encoder::{pair_buckets, position_scale, rows_of};
 use crate::layers::DecoderLayer;
+use crate::one_row::times_transposed;
 use crate::weights::Loader;
 
 /// The decoder's parameters. The token table belongs to the encoder and is tied.
@@ -61,7 +62,7 @@ impl Decoder {
     /// - table: `[tokens, d_model]`, the token embedding or some rows of it
     /// - output: `[rows, tokens]` logits
     pub fn logits(&self, hidden: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
-        self.final_norm.forward(hidden).matmul(table.transpose())
+        times_transposed(self.final_norm.forward(hidden), table)
     }
 }
 

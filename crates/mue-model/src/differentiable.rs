@@ -8,20 +8,31 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 use burn::tensor::activation;
 
+use crate::one_row::times_transposed;
+
 /// A linear layer.
 ///
-/// While training, batch and tokens are one dimension: burn may else multiply row by row of the
-/// batch, and then computes the weight's gradient once per row to add them all up.
+/// Batch and tokens become one dimension first. A product of three dimensions makes burn copy the
+/// weight, which is stored transposed, and while training compute the weight's gradient once per
+/// row of the batch to add them all up.
 ///
 /// # Shapes
 ///
 /// `[batch, tokens, in]` to `[batch, tokens, out]`
 pub(crate) fn project(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
-    if !input.is_autodiff() {
-        return linear.forward(input);
-    }
     let [batch, tokens, inputs] = input.dims();
-    let output = linear.forward(input.reshape([batch * tokens, inputs]));
+    let autodiff = input.is_autodiff();
+    let rows = input.reshape([batch * tokens, inputs]);
+    let output = match batch * tokens {
+        1 if !autodiff => {
+            let output = times_transposed(rows, linear.weight.val().transpose());
+            match &linear.bias {
+                Some(bias) => output + bias.val().unsqueeze(),
+                None => output,
+            }
+        }
+        _ => linear.forward(rows),
+    };
     let outputs = output.dims()[1];
     output.reshape([batch, tokens, outputs])
 }

@@ -22,6 +22,7 @@ mod gather;
 mod layers;
 mod macs;
 mod model;
+mod one_row;
 mod prediction;
 mod rows;
 mod search;

@@ -5,17 +5,22 @@ use std::time::Duration;
 use mue_engine::batcher::{Answer, BatchShare, Timing};
 use mue_engine::{BranchDepth, Compute, ExitTrace, Reply, TokenExit};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::answering::Answered;
 
 /// The answers to one request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Answer)]
 pub(crate) struct AnswerJson<R> {
     /// The request's id, as in `x-request-id`.
+    #[schema(examples("5f0c63aa1d2e4b97-12"))]
     pub(crate) id: String,
     /// The model's name.
+    #[schema(examples("demo"))]
     pub(crate) model: String,
     /// One per picture or hypothesis, in their order.
+    #[schema(min_items = 1)]
     pub(crate) results: Vec<R>,
     /// Where the time went.
     pub(crate) timing_ms: TimingJson,
@@ -24,22 +29,29 @@ pub(crate) struct AnswerJson<R> {
 }
 
 /// Milliseconds in each stage; of a list, those of the result that took longest.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Timing)]
 pub(crate) struct TimingJson {
     /// In the queue.
+    #[schema(minimum = 0, examples(0.1))]
     queue: f64,
     /// Decoding and resizing pictures, all of a list together.
+    #[schema(minimum = 0, examples(1.2))]
     preprocess: f64,
     /// In the encoder.
+    #[schema(minimum = 0, examples(4.5))]
     encode: f64,
     /// In the decoder.
+    #[schema(minimum = 0, examples(9.8))]
     decode: f64,
     /// From the request's arrival to its answer.
+    #[schema(minimum = 0, examples(16.0))]
     total: f64,
 }
 
 /// The batches that a request was part of; of a list, those of the result that took longest.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Batch)]
 pub(crate) struct BatchJson {
     /// Rows that began to encode with it, its own included.
     cohort_rows: usize,
@@ -50,7 +62,8 @@ pub(crate) struct BatchJson {
 }
 
 /// The layers at which a result left the model.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = ExitTrace)]
 pub(crate) struct ExitJson {
     /// The image branch.
     image: DepthJson,
@@ -61,43 +74,57 @@ pub(crate) struct ExitJson {
 }
 
 /// Layers run of those there are.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Depth)]
 pub(crate) struct DepthJson {
     /// Run.
+    #[schema(examples(2))]
     layer: usize,
     /// Possible.
+    #[schema(examples(6))]
     layers: usize,
 }
 
 /// Decoder layers run of those there are.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = DecoderDepth)]
 pub(crate) struct DecoderJson {
     /// Mean over the tokens.
+    #[schema(minimum = 0, examples(1.4))]
     mean_layer: f64,
     /// Possible.
+    #[schema(examples(6))]
     layers: usize,
     /// By token, unless the request says `"trace": false`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     tokens: Option<Vec<TokenJson>>,
 }
 
 /// One token of an answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Token)]
 pub(crate) struct TokenJson {
     /// Its text, with the space before it.
+    #[schema(examples(" red"))]
     pub(crate) text: String,
     /// The layer at which it left the decoder.
+    #[schema(examples(1))]
     pub(crate) layer: usize,
 }
 
 /// Multiply-accumulates of a result.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = Compute)]
 pub(crate) struct ComputeJson {
     /// Computed.
+    #[schema(examples(12_000_000))]
     macs: u64,
     /// The same at full depth.
+    #[schema(examples(30_000_000))]
     macs_full: u64,
     /// Share of full depth that was not computed, 0 to 1.
+    #[schema(maximum = 1, examples(0.6))]
     saved: f64,
 }
 

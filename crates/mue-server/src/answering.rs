@@ -6,13 +6,16 @@ use std::time::{Duration, Instant};
 
 use mue_engine::batcher::{Answer, Priority, RequestError, Submission};
 use mue_engine::{Image, InvalidRequest, Pending, Reply, Request, TokenExit};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::picture::Picture;
 use crate::problem::{Code, Problem};
 use crate::serving::Serving;
 
 /// What can be asked of the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Task {
     /// A picture in words.
     Caption,

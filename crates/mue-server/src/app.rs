@@ -21,7 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::reload::{LoadError, Loaded, Loader};
 use crate::serving::{Generation, Serving};
 use crate::{
-    auth, caption, cors, entailment, health, metrics, models, reload, request_id, request_log,
+    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground, reload,
+    request_id, request_log,
 };
 
 /// What serves, and what stands between it and the network.
@@ -138,8 +139,12 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(guarded)
         .merge(metrics)
+        .merge(playground::routes())
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/openapi.json", get(contract::route))
+        .route("/docs", get(docs::page))
+        .route("/docs/{file}", get(docs::file))
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(panicked))

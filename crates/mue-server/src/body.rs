@@ -1,21 +1,41 @@
 //! A request's body: within its limits of size and time, and of a type that is understood.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::http::Request;
+use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use serde::de::DeserializeOwned;
 
+use crate::app::App;
 use crate::config::Config;
 use crate::multipart::{self, Form};
 use crate::problem::{Code, Problem};
+use crate::serving::Serving;
+use crate::stream::Holds;
 
-/// What a body says.
+/// What a client asks, with its body read.
 pub(crate) struct Asked<T> {
+    /// What serves it from its body to its answer.
+    pub(crate) app: Serving,
+    /// When its head was there; deadlines count from then.
+    pub(crate) arrived: Instant,
+    pub(crate) holds: Holds,
     pub(crate) fields: T,
     /// The pictures of a form.
     pub(crate) files: Vec<Bytes>,
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let arrived = Instant::now();
+        let (app, holds) = (app.now(), Holds::new(request.extensions()));
+        let (fields, files) = read(request, &app.config).await?;
+        Ok(Self { app, arrived, holds, fields, files })
+    }
 }
 
 /// Reads a body as JSON or as a form.
@@ -23,16 +43,15 @@ pub(crate) struct Asked<T> {
 /// # Errors
 ///
 /// If it is neither, not what is expected, too large or too slow.
-pub(crate) async fn read<T: DeserializeOwned>(
-    request: Request<Body>,
+async fn read<T: DeserializeOwned>(
+    request: Request,
     config: &Config,
-) -> Result<Asked<T>, Problem> {
+) -> Result<(T, Vec<Bytes>), Problem> {
     let (head, body) = request.into_parts();
     let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.unwrap_or_default();
     if is_json(media_type) {
-        let fields = parse(&bytes(body, config).await?)?;
-        return Ok(Asked { fields, files: Vec::new() });
+        return Ok((parse(&bytes(body, config).await?)?, Vec::new()));
     }
     let boundary = multer::parse_boundary(media_type).map_err(|_| {
         let detail = "send application/json or multipart/form-data";
@@ -40,7 +59,7 @@ pub(crate) async fn read<T: DeserializeOwned>(
     })?;
     let Form { fields, files } = multipart::read(bytes(body, config).await?, boundary).await?;
     let fields = T::deserialize(fields).map_err(|error| Problem::invalid(error.to_string()))?;
-    Ok(Asked { fields, files })
+    Ok((fields, files))
 }
 
 fn is_json(media_type: &str) -> bool {

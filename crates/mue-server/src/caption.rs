@@ -4,46 +4,60 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, Request};
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
 use mue_engine::{Caption, CaptionSearch, ExitChoice, Reply};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson};
 use crate::answering::{Order, Task, accept};
-use crate::body::{self, Asked};
+use crate::body::Asked;
+use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::serving::Serving;
-use crate::stream::{self, Holds};
+use crate::stream;
 
 /// Asks for captions.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptionRequest {
-    /// A picture, in base64 or as a data URI.
+    /// A picture: base64, a data URI, or the URL of one on a host that the server fetches from.
+    #[schema(
+        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        format = "picture"
+    )]
     image: Option<String>,
     /// Several pictures, instead of `image`.
+    #[schema(min_items = 1)]
     images: Option<Vec<String>>,
     /// Hypotheses kept at each step; by default, the model's.
+    #[schema(minimum = 1)]
     beam_size: Option<usize>,
     /// Most tokens of a caption; by default, the model's.
+    #[schema(minimum = 1)]
     max_tokens: Option<usize>,
     /// How to exit; by default, the model's calibrated exits.
     #[serde(default)]
+    #[schema(default = "auto")]
     exit: Exit,
     /// How urgent it is.
     #[serde(default)]
+    #[schema(default = "normal")]
     priority: Urgency,
     /// Milliseconds after which nobody waits for the answer any more.
+    #[schema(minimum = 1)]
     deadline_ms: Option<u64>,
     /// Whether the answer holds the layer of each token.
     #[serde(default = "yes")]
+    #[schema(default = true)]
     trace: bool,
     /// Whether to send every token as it is decoded, as server-sent events.
     #[serde(default)]
+    #[schema(default = false)]
     stream: bool,
 }
 
@@ -52,11 +66,13 @@ fn yes() -> bool {
 }
 
 /// A picture in words.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CaptionResult {
     /// The caption.
+    #[schema(examples("a red circle above a blue square"))]
     caption: String,
     /// Its length-normalised log-probability.
+    #[schema(examples(-0.06))]
     score: f32,
     /// Where it left the model.
     exit: ExitJson,
@@ -65,19 +81,52 @@ pub(crate) struct CaptionResult {
 }
 
 /// Captions one picture or several.
+///
+/// With `"stream": true` the answer is a stream of server-sent events: a `token` event for every
+/// token as it leaves, result by result, then one `result` event with what the answer would have
+/// been, or one `error` event with a problem.
+#[utoipa::path(
+    post,
+    path = "/v1/caption",
+    operation_id = "caption",
+    tag = "inference",
+    request_body(
+        description = "Pictures, as JSON or as a form whose `image` fields are files.",
+        content(
+            (CaptionRequest = "application/json", examples(
+                ("one picture" = (value = json!({"image": PICTURE}))),
+                ("several, with a say in how" = (value = json!({
+                    "images": [PICTURE, PICTURE], "beam_size": 2, "max_tokens": 8,
+                    "exit": {"image": 0.9, "decoder": 0.95}, "trace": false,
+                }))),
+                ("token by token" = (value = json!({"image": PICTURE, "stream": true}))),
+            )),
+            ("multipart/form-data"),
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "A caption per picture, in their order.",
+            content(
+                (AnswerJson<CaptionResult> = "application/json"),
+                ("text/event-stream"),
+            ),
+        ),
+        TaskProblems,
+    ),
+    security((), ("api_key" = [])),
+)]
 pub(crate) async fn route(
-    app: Serving,
     Extension(id): Extension<RequestId>,
-    request: Request,
+    asked: Asked<CaptionRequest>,
 ) -> Result<Response, Problem> {
-    let arrived = Instant::now();
-    let holds = Holds::new(request.extensions());
-    let Asked { fields: asked, files } = body::read::<CaptionRequest>(request, &app.config).await?;
-    let search = search(&asked, &app)?;
-    let exit: ExitChoice = asked.exit.into();
+    let Asked { app, arrived, holds, fields, files } = asked;
+    let search = search(&fields, &app)?;
+    let exit = ExitChoice::try_from(fields.exit)?;
     app.metrics.asked(Task::Caption, &exit);
-    let (trace, stream) = (asked.trace, asked.stream);
-    let order = order((asked, files), (&search, arrived), &app)?;
+    let (trace, stream) = (fields.trace, fields.stream);
+    let order = order((fields, files), (&search, arrived), &app)?;
     let model = app.engine.model();
     let accepted = accept(&app, order, |images| {
         images.into_iter().map(|image| model.caption(image, exit.clone(), &search)).collect()

@@ -1,45 +1,57 @@
 //! `POST /v1/entailment`: whether a picture supports a sentence.
 
-use std::time::Instant;
+mod sentences;
 
 use axum::Json;
-use axum::extract::{Extension, Request};
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
-use mue_engine::{Entailment, ExitChoice, Image, InvalidRequest, Label, ModelFolder, Reply};
+use mue_engine::{Entailment, ExitChoice, Label, ModelFolder, Reply};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson, TokenJson};
 use crate::answering::{Order, Task, accept};
-use crate::body::{self, Asked};
-use crate::config::Config;
-use crate::options::{Exit, Urgency, deadline, out_of_range};
+use crate::body::Asked;
+use crate::contract::{PICTURE, TaskProblems};
+use crate::options::{Exit, Urgency, deadline};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use crate::serving::Serving;
+use sentences::Sentences;
 
 /// Asks whether a picture supports one sentence or several.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntailmentRequest {
-    /// The picture, in base64 or as a data URI.
+    /// The picture: base64, a data URI, or the URL of one on a host that the server fetches from.
+    #[schema(
+        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        format = "picture"
+    )]
     image: Option<String>,
     /// A sentence to judge.
+    #[schema(min_length = 1)]
     hypothesis: Option<String>,
     /// Several sentences, instead of `hypothesis`.
+    #[schema(min_items = 1)]
     hypotheses: Option<Vec<String>>,
     /// What is known beside the picture, in words.
+    #[schema(min_length = 1)]
     premise: Option<String>,
     /// How to exit; by default, the model's calibrated exits.
     #[serde(default)]
+    #[schema(default = "auto")]
     exit: Exit,
     /// How urgent it is.
     #[serde(default)]
+    #[schema(default = "normal")]
     priority: Urgency,
     /// Milliseconds after which nobody waits for the answer any more.
+    #[schema(minimum = 1)]
     deadline_ms: Option<u64>,
     /// Whether the answer holds the layer of each token.
     #[serde(default = "yes")]
+    #[schema(default = true)]
     trace: bool,
 }
 
@@ -48,9 +60,10 @@ fn yes() -> bool {
 }
 
 /// The verdict on one hypothesis.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct EntailmentResult {
     /// The hypothesis, as it was sent.
+    #[schema(examples("there is a red circle"))]
     hypothesis: String,
     /// The most probable label.
     label: LabelJson,
@@ -63,8 +76,9 @@ pub(crate) struct EntailmentResult {
 }
 
 /// Whether the picture supports the hypothesis.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Label)]
 pub(crate) enum LabelJson {
     /// It does.
     Entailment,
@@ -75,23 +89,54 @@ pub(crate) enum LabelJson {
 }
 
 /// Probabilities that add up to 1.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Scores)]
 pub(crate) struct ScoresJson {
+    #[schema(minimum = 0, examples(0.97))]
     entailment: f32,
+    #[schema(minimum = 0, examples(0.02))]
     neutral: f32,
+    #[schema(minimum = 0, examples(0.01))]
     contradiction: f32,
 }
 
 /// Judges one hypothesis or several about a picture.
+#[utoipa::path(
+    post,
+    path = "/v1/entailment",
+    operation_id = "entailment",
+    tag = "inference",
+    request_body(
+        description = "A picture and sentences, as JSON or as a form whose `image` field is a file.",
+        content(
+            (EntailmentRequest = "application/json", examples(
+                ("one sentence" = (value = json!({
+                    "image": PICTURE, "hypothesis": "there is a red square",
+                }))),
+                ("several, at full depth" = (value = json!({
+                    "image": PICTURE, "exit": "off",
+                    "hypotheses": ["there is a red square", "there is a blue circle"],
+                }))),
+            )),
+            ("multipart/form-data"),
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "A verdict per hypothesis, in their order.",
+            body = AnswerJson<EntailmentResult>,
+        ),
+        TaskProblems,
+    ),
+    security((), ("api_key" = [])),
+)]
 pub(crate) async fn route(
-    app: Serving,
     Extension(id): Extension<RequestId>,
-    request: Request,
+    asked: Asked<EntailmentRequest>,
 ) -> Result<Response, Problem> {
-    let arrived = Instant::now();
-    let read = body::read::<EntailmentRequest>(request, &app.config);
-    let Asked { fields: asked, files } = read.await?;
-    let exit: ExitChoice = asked.exit.into();
+    let Asked { app, arrived, fields: asked, files, .. } = asked;
+    let exit = ExitChoice::try_from(asked.exit)?;
     app.metrics.asked(Task::Entailment, &exit);
     let (trace, model) = (asked.trace, app.engine.model());
     let sentences = Sentences::new(asked.hypothesis, asked.hypotheses, asked.premise);
@@ -120,58 +165,6 @@ pub(crate) async fn route(
         Reply::Caption(_) => None,
     });
     Ok(Json(answer).into_response())
-}
-
-/// The sentences of a request.
-struct Sentences {
-    hypotheses: Vec<String>,
-    premise: Option<String>,
-}
-
-impl Sentences {
-    fn new(
-        hypothesis: Option<String>,
-        hypotheses: Option<Vec<String>>,
-        premise: Option<String>,
-    ) -> Result<Self, Problem> {
-        let hypotheses = match (hypothesis, hypotheses) {
-            (Some(hypothesis), None) => vec![hypothesis],
-            (None, Some(hypotheses)) => hypotheses,
-            _ => return Err(Problem::invalid("send either hypothesis or hypotheses")),
-        };
-        Ok(Self { hypotheses, premise })
-    }
-
-    fn within(self, config: &Config) -> Result<Self, Problem> {
-        if !(1..=config.hypotheses_max).contains(&self.hypotheses.len()) {
-            return Err(out_of_range("the number of hypotheses", (1, config.hypotheses_max)));
-        }
-        let mut texts = self.hypotheses.iter().chain(&self.premise);
-        match texts.any(|text| text.len() > config.text_bytes_max) {
-            true => {
-                let detail = format!("a text has more than {} bytes", config.text_bytes_max);
-                Err(Problem::invalid(detail))
-            }
-            false => Ok(self),
-        }
-    }
-
-    /// One request per hypothesis and picture.
-    fn requests(
-        &self,
-        model: &ModelFolder,
-        images: &[Image],
-        exit: &ExitChoice,
-    ) -> Result<Vec<mue_engine::Request>, InvalidRequest> {
-        let pairs = images
-            .iter()
-            .flat_map(|image| self.hypotheses.iter().map(move |hypothesis| (image, hypothesis)));
-        pairs
-            .map(|(image, hypothesis)| {
-                model.entailment(image.clone(), exit.clone(), (self.premise.as_deref(), hypothesis))
-            })
-            .collect()
-    }
 }
 
 /// The word that the decoder answers with, and the layer at which it was sure.

@@ -3,7 +3,8 @@
 //! [`App`] is what requests share, [`router`] the table of routes, [`run`] the life of a server on a
 //! listener. A route's handler and its wire types live in one file. A request goes through
 //! admission, its body, a permit of the batcher for all its rows, the pictures, the queue, and the
-//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code.
+//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code. [`openapi`] is the
+//! contract of all that.
 
 mod answer;
 mod answering;
@@ -13,8 +14,11 @@ mod body;
 mod caption;
 mod config;
 mod connections;
+mod contract;
 mod cors;
+mod docs;
 mod entailment;
+mod exit_rules;
 mod fetch;
 mod health;
 mod metrics;
@@ -22,6 +26,7 @@ mod models;
 mod multipart;
 mod options;
 mod picture;
+mod playground;
 mod problem;
 mod rate_limit;
 mod reload;
@@ -36,6 +41,7 @@ pub use app::{App, router};
 pub use auth::{ApiKey, Digest, DigestError};
 pub use config::{Config, ConfigError, LogFormat};
 pub use connections::Listener;
+pub use contract::openapi;
 pub use fetch::HostRuleError;
 pub use metrics::Metrics;
 pub use reload::{LoadError, Loaded, Reloaded};

@@ -26,6 +26,7 @@ use mue_engine::{Branch, BranchDepth, ExitChoice, Reply};
 use crate::answering::{Answered, Task};
 use crate::app::App;
 use crate::config::Config;
+use crate::contract::GuardedProblems;
 use crate::problem::Code;
 use crate::stream::Streamed;
 
@@ -189,6 +190,23 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
 }
 
 /// Everything counted so far, in Prometheus' text format.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "operations",
+    responses(
+        (
+            status = 200,
+            description = "Samples, one a line.",
+            body = String,
+            content_type = "text/plain",
+            example = json!("mue_model_ready 1\n"),
+        ),
+        GuardedProblems,
+    ),
+    security((), ("api_key" = [])),
+)]
 pub(crate) async fn route(State(app): State<Arc<App>>) -> Response {
     let now = app.now();
     // An engine that a reload has replaced may have had the last word in these gauges.

@@ -1,32 +1,38 @@
 //! `GET /v1/models`: what is loaded, how it exits, and what may be asked of it.
 
 use axum::Json;
-use mue_engine::{Encoding, Engine, ExitRules, TaskCalibration};
+use mue_engine::{Encoding, Engine, ExitRules, ModelFolder, TaskCalibration};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::answering::Task;
 use crate::config::Config;
+use crate::contract::GuardedProblems;
+use crate::exit_rules::ExitRulesJson;
 use crate::serving::Serving;
 
 /// The models of this server; there is one.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Models {
+    /// Each that is loaded.
+    #[schema(min_items = 1, max_items = 1)]
     models: Vec<ModelJson>,
 }
 
 /// A loaded model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Model)]
 pub(crate) struct ModelJson {
     /// Its name, as in the answers.
     name: String,
     /// What it runs on.
     device: String,
     /// What it can be asked.
-    tasks: Vec<&'static str>,
+    tasks: Vec<Task>,
     /// Its dimensions.
     size: SizeJson,
-    /// `joint` or `decomposed`: whether image and text are encoded together or apart.
-    encoding: &'static str,
+    /// Whether image and text are encoded together or apart.
+    encoding: EncodingJson,
     /// How captions are searched for unless a request says otherwise.
     search: SearchJson,
     /// What it is known to save, by task.
@@ -35,8 +41,20 @@ pub(crate) struct ModelJson {
     limits: LimitsJson,
 }
 
+/// How image and text are encoded.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = Encoding)]
+pub(crate) enum EncodingJson {
+    /// Together, in one branch.
+    Joint,
+    /// Apart, in a branch each.
+    Decomposed,
+}
+
 /// Dimensions of a model.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelSize)]
 pub(crate) struct SizeJson {
     /// Layers of the image and of the text branch.
     encoder_layers: usize,
@@ -51,32 +69,42 @@ pub(crate) struct SizeJson {
 }
 
 /// How captions are searched for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CaptionSearch)]
 pub(crate) struct SearchJson {
+    /// Hypotheses kept at each step.
     beam_size: usize,
+    /// Most tokens of a caption.
     max_tokens: usize,
+    /// No run of so many tokens occurs twice; 0 lets any.
     no_repeat_ngram_size: usize,
+    /// Exponent of the length that a caption's log-probability is divided by.
     length_penalty: f32,
 }
 
 /// Exits of both tasks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ModelExits)]
 pub(crate) struct ExitsJson {
+    /// Of captions.
     caption: TaskExitsJson,
+    /// Of entailment.
     entailment: TaskExitsJson,
 }
 
 /// Exits of one task.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskExits)]
 pub(crate) struct TaskExitsJson {
     /// The rules behind `"exit": "auto"`, by branch; without any, it is full depth.
-    auto: Option<ExitRules>,
+    auto: Option<ExitRulesJson>,
     /// Measured operating points, from which `"exit": {"quality": ...}` chooses.
     calibration: Vec<PointJson>,
 }
 
 /// What some exits keep and cost.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatingPoint)]
 pub(crate) struct PointJson {
     /// Quality relative to full depth.
     retention: f64,
@@ -95,21 +123,40 @@ pub(crate) struct PointJson {
 }
 
 /// What one request may ask.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Limits)]
 pub(crate) struct LimitsJson {
+    /// Bytes of a body.
     body_bytes_max: usize,
+    /// Pictures of one request.
     images_max: usize,
+    /// Bytes of one encoded picture.
     image_bytes_max: usize,
+    /// Pixels of one picture.
     image_pixels_max: u64,
+    /// Hypotheses of one request.
     hypotheses_max: usize,
+    /// Bytes of one hypothesis or premise.
     text_bytes_max: usize,
+    /// Beams of one caption.
     beam_size_max: usize,
+    /// Tokens of one caption; the model's.
     max_tokens_max: usize,
+    /// Deadline of a request that names none, in milliseconds.
     deadline_ms_default: u64,
+    /// Longest deadline that a request may name, in milliseconds.
     deadline_ms_max: u64,
 }
 
 /// Describes the loaded model.
+#[utoipa::path(
+    get,
+    path = "/v1/models",
+    operation_id = "models",
+    tag = "models",
+    responses((status = 200, description = "There is one.", body = Models), GuardedProblems),
+    security((), ("api_key" = [])),
+)]
 pub(crate) async fn route(app: Serving) -> Json<Models> {
     Json(Models { models: vec![ModelJson::new(&app.engine, &app.config)] })
 }
@@ -121,7 +168,7 @@ impl ModelJson {
         Self {
             name: engine.model().name(),
             device: engine.device().to_string(),
-            tasks: Task::ALL.into_iter().map(Task::name).collect(),
+            tasks: Task::ALL.to_vec(),
             size: SizeJson {
                 encoder_layers: config.encoder_layers,
                 decoder_layers: config.decoder_layers,
@@ -130,8 +177,8 @@ impl ModelJson {
                 image_size: settings.image_size,
             },
             encoding: match settings.encoding {
-                Encoding::Joint => "joint",
-                Encoding::Decomposed => "decomposed",
+                Encoding::Joint => EncodingJson::Joint,
+                Encoding::Decomposed => EncodingJson::Decomposed,
             },
             search: SearchJson {
                 beam_size: settings.search.beam_size,
@@ -143,14 +190,19 @@ impl ModelJson {
                 caption: TaskExitsJson::new(exits.caption.as_ref(), &calibration.caption),
                 entailment: TaskExitsJson::new(exits.entailment.as_ref(), &calibration.entailment),
             },
-            limits: LimitsJson::new(server, config.max_position_embeddings - 1),
+            limits: LimitsJson::new(server, max_tokens_max(engine.model())),
         }
     }
 }
 
+/// Most tokens that a caption of this model can have.
+pub(crate) fn max_tokens_max(model: &ModelFolder) -> usize {
+    model.config().max_position_embeddings - 1
+}
+
 impl TaskExitsJson {
     fn new(auto: Option<&ExitRules>, calibration: &TaskCalibration) -> Self {
-        let auto = auto.or(calibration.auto.as_ref()).cloned();
+        let auto = auto.or(calibration.auto.as_ref()).cloned().map(Into::into);
         let calibration = calibration
             .points
             .iter()

@@ -54,8 +54,11 @@ fn add(fields: &mut Map<String, Value>, name: &str, text: String) -> Result<(), 
     }
     let value = match TEXTS.contains(&name) {
         true => Value::String(text),
-        // `auto` is no JSON, `1` and `{"quality": 0.99}` are.
-        false => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        // `auto` is no JSON, `1` and `{"quality": 0.99}` are. Nothing is said by leaving it out.
+        false => match serde_json::from_str(&text) {
+            Ok(Value::Null) | Err(_) => Value::String(text),
+            Ok(value) => value,
+        },
     };
     match fields.insert(name.to_owned(), value) {
         None => Ok(()),

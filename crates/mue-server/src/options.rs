@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use mue_engine::batcher::Priority;
 use mue_engine::{ExitChoice, Thresholds};
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::problem::Problem;
 
 /// How to exit: a word, a floor of quality, or thresholds.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
+#[schema(as = ExitChoice)]
 #[serde(
     untagged,
     expecting = "exit must be \"auto\", \"off\", {\"quality\": 0.99}, or thresholds such as \
@@ -26,7 +28,7 @@ pub(crate) enum Exit {
 }
 
 /// An exit setting with a name.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum NamedExit {
     /// The model's calibrated default.
@@ -36,22 +38,27 @@ pub(crate) enum NamedExit {
 }
 
 /// The cheapest exits that keep a share of full depth's quality.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct QualityExit {
     /// Retention to keep, 0 to 1.
+    #[schema(minimum = 0, maximum = 1, examples(0.99))]
     quality: f64,
 }
 
-/// Similarity above which a row leaves each branch; a branch without one runs at full depth.
-#[derive(Clone, Copy, Debug, Deserialize)]
+/// Similarity above which a row leaves each branch: no row does above 1, and every row does after
+/// its first layer below -1. A branch without a threshold runs at full depth.
+#[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ThresholdExit {
     /// The image branch; in joint encoding, the whole encoder.
+    #[schema(minimum = -2, maximum = 2, examples(0.9))]
     image: Option<f32>,
     /// The text branch.
+    #[schema(minimum = -2, maximum = 2, examples(0.95))]
     text: Option<f32>,
     /// The decoder.
+    #[schema(minimum = -2, maximum = 2, examples(0.95))]
     decoder: Option<f32>,
 }
 
@@ -61,22 +68,30 @@ impl Default for Exit {
     }
 }
 
-impl From<Exit> for ExitChoice {
-    fn from(exit: Exit) -> Self {
+impl TryFrom<Exit> for ExitChoice {
+    type Error = Problem;
+
+    fn try_from(exit: Exit) -> Result<Self, Problem> {
         match exit {
-            Exit::Named(NamedExit::Auto) => Self::Auto,
-            Exit::Named(NamedExit::Off) => Self::Off,
-            Exit::Quality(QualityExit { quality }) => Self::Quality(quality),
+            Exit::Named(NamedExit::Auto) => Ok(Self::Auto),
+            Exit::Named(NamedExit::Off) => Ok(Self::Off),
+            Exit::Quality(QualityExit { quality }) => Ok(Self::Quality(quality)),
             Exit::Thresholds(ThresholdExit { image, text, decoder }) => {
-                Self::Thresholds(Thresholds { image, text, decoder })
+                // Beyond a cosine's range lie "never" and "at once"; a percentage is a mistake.
+                let mut given = [image, text, decoder].into_iter().flatten();
+                match given.all(|threshold| (-2.0..=2.0).contains(&threshold)) {
+                    true => Ok(Self::Thresholds(Thresholds { image, text, decoder })),
+                    false => Err(out_of_range("a threshold", (-2, 2))),
+                }
             }
         }
     }
 }
 
 /// How urgent a request is.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = Priority)]
 pub(crate) enum Urgency {
     /// Somebody is looking at a spinner.
     High,
@@ -124,7 +139,8 @@ mod tests {
     use super::*;
 
     fn exit(json: &str) -> Result<ExitChoice, String> {
-        serde_json::from_str::<Exit>(json).map(Into::into).map_err(|error| error.to_string())
+        let exit = serde_json::from_str::<Exit>(json).map_err(|error| error.to_string())?;
+        Ok(exit.try_into().unwrap())
     }
 
     #[test]
@@ -134,6 +150,15 @@ mod tests {
         assert_eq!(exit("{\"quality\": 0.99}"), Ok(ExitChoice::Quality(0.99)));
         let some = Thresholds { image: Some(0.5), text: None, decoder: Some(0.25) };
         assert_eq!(exit("{\"image\": 0.5, \"decoder\": 0.25}"), Ok(ExitChoice::Thresholds(some)));
+    }
+
+    #[test]
+    fn a_threshold_is_about_a_cosine() {
+        assert!(exit("{\"image\": 1.5, \"decoder\": -1.5}").is_ok());
+        for json in ["{\"image\": 95}", "{\"decoder\": -2.5}", "{\"text\": 1e39}"] {
+            let exit: Exit = serde_json::from_str(json).unwrap();
+            assert!(ExitChoice::try_from(exit).is_err(), "{json}");
+        }
     }
 
     #[test]

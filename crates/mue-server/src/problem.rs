@@ -1,118 +1,20 @@
 //! What a client is told when it gets no answer (RFC 9457).
 
+mod code;
+
 use std::time::Duration;
 
 use axum::Json;
+use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mue_data::ImageError;
 use mue_engine::InvalidRequest;
 use mue_engine::batcher::{RequestError, SubmitError};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-/// What a client can tell failures apart by; names and statuses do not change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Code {
-    MalformedBody,
-    Unauthorized,
-    KeysRequired,
-    NotFound,
-    MethodNotAllowed,
-    BodyTooSlow,
-    ReloadInProgress,
-    BodyTooLarge,
-    UnsupportedMediaType,
-    InvalidRequest,
-    InvalidImage,
-    ImageTooLarge,
-    ImageUrlRefused,
-    ImageUrlFailed,
-    TooManyRows,
-    QueueFull,
-    TooManyRequests,
-    RateLimited,
-    ModelFailed,
-    ReloadFailed,
-    Internal,
-    ShuttingDown,
-    ModelUnavailable,
-    DeadlineExceeded,
-}
-
-impl Code {
-    /// Its name.
-    pub(crate) fn name(self) -> &'static str {
-        self.words().0
-    }
-
-    /// Its status.
-    pub(crate) fn status(self) -> StatusCode {
-        match self {
-            Self::MalformedBody => StatusCode::BAD_REQUEST,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::KeysRequired => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::ReloadInProgress => StatusCode::CONFLICT,
-            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::InvalidRequest
-            | Self::InvalidImage
-            | Self::ImageTooLarge
-            | Self::ImageUrlRefused
-            | Self::ImageUrlFailed
-            | Self::TooManyRows => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::QueueFull | Self::TooManyRequests | Self::RateLimited => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
-            Self::ModelFailed | Self::ReloadFailed | Self::Internal => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-            Self::ShuttingDown | Self::ModelUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
-        }
-    }
-
-    /// Name and title.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Self::MalformedBody => ("malformed_body", "The body cannot be read"),
-            Self::Unauthorized => ("unauthorized", "An API key is needed"),
-            Self::KeysRequired => ("keys_required", "The route needs API keys to be configured"),
-            Self::NotFound => ("not_found", "There is nothing here"),
-            Self::MethodNotAllowed => ("method_not_allowed", "The route has other methods"),
-            Self::BodyTooSlow => ("body_too_slow", "The body took too long to arrive"),
-            Self::ReloadInProgress => ("reload_in_progress", "Another reload is not over yet"),
-            Self::BodyTooLarge => ("body_too_large", "The body is too large"),
-            Self::UnsupportedMediaType => {
-                ("unsupported_media_type", "The body has an unsupported media type")
-            }
-            Self::InvalidRequest => ("invalid_request", "The request is not valid"),
-            Self::InvalidImage => ("invalid_image", "The image cannot be used"),
-            Self::ImageTooLarge => ("image_too_large", "The image is too large"),
-            Self::ImageUrlRefused => {
-                ("image_url_refused", "The image's URL is not one to fetch from")
-            }
-            Self::ImageUrlFailed => ("image_url_failed", "The image could not be fetched"),
-            Self::TooManyRows => {
-                ("too_many_rows", "The request asks for more than can be taken at once")
-            }
-            Self::QueueFull => ("queue_full", "The queue is full"),
-            Self::TooManyRequests => ("too_many_requests", "Too many requests are under way"),
-            Self::RateLimited => ("rate_limited", "The key's rate limit is reached"),
-            Self::ModelFailed => ("model_failed", "The model failed on the request"),
-            Self::ReloadFailed => {
-                ("reload_failed", "The reload failed; the former settings and model go on")
-            }
-            Self::Internal => ("internal", "The server failed"),
-            Self::ShuttingDown => ("shutting_down", "The server is shutting down"),
-            Self::ModelUnavailable => ("model_unavailable", "The model is unavailable"),
-            Self::DeadlineExceeded => ("deadline_exceeded", "The deadline passed"),
-        }
-    }
-}
+pub(crate) use code::Code;
 
 /// Why a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,19 +24,25 @@ pub(crate) struct Problem {
     retry_after: Option<Duration>,
 }
 
-/// A [`Problem`] as it is sent.
-#[derive(Debug, Serialize)]
+/// Why there is no answer (RFC 9457).
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
 pub(crate) struct ProblemJson {
     /// Names the kind of problem.
     #[serde(rename = "type")]
+    #[schema(format = "uri", examples("urn:mue:problem:queue_full"))]
     kind: String,
     /// The kind in words.
+    #[schema(examples("The queue is full"))]
     title: &'static str,
     /// The HTTP status.
+    #[schema(minimum = 400, maximum = 599, examples(429))]
     status: u16,
     /// What happened this time.
+    #[schema(examples("512 rows wait already"))]
     detail: String,
     /// Stable name of the kind, for programs.
+    #[schema(value_type = Code)]
     code: &'static str,
 }
 
@@ -161,10 +69,10 @@ impl Problem {
 
     /// As it is sent.
     pub(crate) fn json(&self) -> ProblemJson {
-        let (code, title) = self.code.words();
+        let code = self.code.name();
         ProblemJson {
             kind: format!("urn:mue:problem:{code}"),
-            title,
+            title: self.code.title(),
             status: self.code.status().as_u16(),
             detail: self.detail.clone(),
             code,
@@ -243,6 +151,8 @@ impl From<ImageError> for Problem {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]

@@ -14,9 +14,11 @@ use axum::extract::State;
 use mue_engine::Engine;
 use serde::Serialize;
 use tokio::sync::OwnedMutexGuard;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::contract::ReloadProblems;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::serving::Generation;
@@ -36,19 +38,35 @@ pub type LoadError = Box<dyn Error + Send + Sync>;
 pub(crate) type Loader = Box<dyn Fn(Arc<Metrics>) -> Result<Loaded, LoadError> + Send + Sync>;
 
 /// What a reload did.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Reloaded {
     /// The model that is served from now on.
     pub model: String,
     /// What it runs on.
     pub device: String,
-    /// Keys that changed and that only a restart can put into effect.
+    /// Keys of the settings that changed and that only a restart can put into effect.
+    #[schema(examples(json!(["listen"])))]
     pub restart_needed: Vec<&'static str>,
-    /// How long it took.
+    /// How long it took, in milliseconds.
+    #[schema(minimum = 0)]
     pub total_ms: f64,
 }
 
-/// Reloads; answers when new requests go to the new engine.
+/// Loads settings, keys, certificate and model anew; no request is dropped.
+///
+/// Answers when new requests go to the new model. What fails before leaves everything as it was.
+/// It needs API keys to be configured.
+#[utoipa::path(
+    post,
+    path = "/v1/admin/reload",
+    operation_id = "reload",
+    tag = "operations",
+    responses(
+        (status = 200, description = "What is served from now on.", body = Reloaded),
+        ReloadProblems,
+    ),
+    security(("api_key" = [])),
+)]
 pub(crate) async fn route(State(app): State<Arc<App>>) -> Result<Json<Reloaded>, Problem> {
     if app.now().keys.is_empty() {
         let detail = "configure api_keys, so that not everybody can reload; or send SIGHUP";

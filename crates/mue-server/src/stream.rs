@@ -11,6 +11,7 @@ use mue_engine::TokenExit;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
+use utoipa::ToSchema;
 
 use crate::answering::{Accepted, Answered, Progress};
 use crate::metrics::Watch;
@@ -18,13 +19,15 @@ use crate::problem::Problem;
 use crate::serving::Serving;
 
 /// A `token` event.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TokenEvent {
     /// Which result it belongs to, counted from 0.
     index: usize,
     /// Its text, with the space before it.
+    #[schema(examples(" red"))]
     text: String,
     /// The layer at which it left the decoder.
+    #[schema(minimum = 1)]
     layer: usize,
 }
 

@@ -91,3 +91,27 @@ fn data_and_samples_must_be_there() {
         assert!(stderr(&output).contains(word), "{}", stderr(&output));
     }
 }
+
+#[test]
+fn promises_are_checked_on_fresh_seeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = ["verify", "--seeds", "2", "--count", "6", "--task", "entailment", "--json"];
+    let output = mue(folder.path()).args(base).output().unwrap();
+    let verdicts: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let verdict = &verdicts[0];
+    assert_eq!(verdict["task"], "entailment");
+    let promise = verdict["promise"].as_f64().unwrap();
+    let retention: Vec<f64> = verdict["retention"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found.as_f64().unwrap())
+        .collect();
+    let kept = retention.iter().filter(|found| **found >= promise).count();
+    assert_eq!((retention.len(), &verdict["kept"]), (2, &Value::from(kept)));
+    assert_eq!(output.status.code(), Some(if kept == 2 { 0 } else { 1 }), "{}", stderr(&output));
+
+    let nothing = mue(folder.path()).args(base).args(["--exit", "off"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2), "full depth promises nothing");
+    assert!(stderr(&nothing).contains("nothing is promised"), "{}", stderr(&nothing));
+}

@@ -1,6 +1,6 @@
 //! The `mue` binary, tested as its users run it.
 
-#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
+#![allow(clippy::panic, clippy::unwrap_used)] // helpers outside `#[test]` functions
 
 mod answers;
 mod checkpoint;
@@ -12,7 +12,9 @@ mod operations;
 mod pull;
 mod pull_refusals;
 mod pull_resume;
+mod readme;
 mod scenes;
+mod serve;
 mod server;
 
 use std::path::Path;
@@ -22,13 +24,21 @@ use std::process::{Command, Output};
 fn mue(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mue"));
     command.current_dir(folder);
-    for name in ["HF_TOKEN", "HF_ENDPOINT", "MUE_HUB_ENDPOINT"] {
+    for name in ["HF_TOKEN", "HF_ENDPOINT"] {
         command.env_remove(name);
     }
     for name in ["http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// Whether `mue serve` might read this variable.
+fn is_setting(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with("MUE_"))
 }
 
 fn stdout(output: &Output) -> &str {

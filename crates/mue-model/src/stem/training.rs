@@ -116,6 +116,9 @@ fn spatial(conv: &Conv2d, features: Features) -> Features {
 fn kernel_matrix(conv: &Conv2d) -> Tensor<2> {
     let weight = conv.weight.val();
     let [outputs, inputs, height, width] = weight.dims();
+    if height == 1 {
+        return weight.reshape([outputs, inputs]).transpose();
+    }
     weight
         .permute([2, 3, 1, 0]) // [height, width, in, out]
         .reshape([height * width * inputs, outputs])

@@ -59,6 +59,7 @@ async fn a_form_may_be_wrong() {
     let twice = [("beam_size", "1"), ("beam_size", "2")];
     ask(&twice, &[picture]).await.assert_problem(422, "invalid_request");
     ask(&[], &[b"hello".to_vec()]).await.assert_problem(422, "invalid_image");
+    ask(&[("beam_size", "null")], &[png([1, 2, 3])]).await.assert_problem(422, "invalid_request");
     let request = Request::post("/v1/caption")
         .header("content-type", "multipart/form-data; boundary=edge")
         .body(Body::from("--edge\r\n"))

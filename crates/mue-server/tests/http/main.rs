@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod connections;
+mod contract;
 #[allow(dead_code)] // the engine's own tests use more of it
 #[path = "../../../mue-engine/tests/engine/folder.rs"]
 mod folder;
@@ -12,6 +13,7 @@ mod forms;
 mod hangups;
 mod lifecycle;
 mod limits;
+mod playground;
 mod problems;
 mod reloads;
 mod server;

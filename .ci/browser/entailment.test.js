@@ -1,0 +1,91 @@
+// Entailment: sentences, verdicts, exits.
+
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { test } from "node:test";
+
+import { setUp } from "./server.js";
+
+const shared = setUp();
+
+async function open() {
+  const playground = await shared.start();
+  await playground.page.click("#tab-entailment");
+  await playground.judged();
+  return playground;
+}
+
+/** Every hypothesis and what stands below it. */
+function verdicts(playground) {
+  return playground.page.$$eval(".hypothesis", (rows) => rows.map((row) => ({
+    text: row.querySelector("input").value,
+    label: row.querySelector(".label")?.lastChild.textContent,
+    scores: [...row.querySelectorAll(".scores dd:not(.probability)")].map((score) => score.textContent),
+    decoder: row.querySelector("[data-branch=decoder] dd")?.textContent,
+  })));
+}
+
+test("every hypothesis has a label with three probabilities, as the server says", async () => {
+  const playground = await open();
+  await playground.page.click("#entailment-details summary");
+  const { results } = JSON.parse(await playground.page.textContent("#entailment-details [data-block=JSON]"));
+  const shown = await verdicts(playground);
+  assert.equal(shown.length, 3);
+  const percent = (share) => `${(100 * share).toFixed(0)} %`;
+  assert.deepEqual(shown, results.map(({ hypothesis, label, scores, exit: { decoder } }) => ({
+    text: hypothesis,
+    label,
+    scores: ["entailment", "neutral", "contradiction"].map((name) => percent(scores[name])),
+    decoder: `${decoder.mean_layer} of ${decoder.layers}`,
+  })));
+  await playground.close();
+});
+
+test("hypotheses come, go, and are judged as they are typed", async () => {
+  const playground = await open();
+  const { page } = playground;
+  await page.click("#add");
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Hypothesis");
+  await page.keyboard.type("there is a large yellow cross");
+  await page.waitForSelector(".hypothesis:nth-child(4) .verdict:not([hidden])");
+  await page.fill("#premise", "a picture of shapes");
+  await playground.judged();
+  await page.click(".hypothesis:nth-child(1) .remove");
+  await playground.judged();
+  const shown = await verdicts(playground);
+  assert.equal(shown.length, 3);
+  assert.equal(shown[2].text, "there is a large yellow cross");
+  // Own sentences outlive the next sample.
+  await playground.sample("scene-020.png");
+  await playground.judged();
+  assert.equal((await verdicts(playground))[2].text, "there is a large yellow cross");
+  await playground.close();
+});
+
+test("sliders move the layer of the verdict", async () => {
+  const playground = await open();
+  const { page } = playground;
+  await playground.mode("thresholds");
+  const after = async (key) => {
+    await page.press("#threshold-decoder", key);
+    await playground.judged();
+    return (await verdicts(playground)).map(({ decoder }) => decoder);
+  };
+  assert((await after("Home")).every((layer) => layer.startsWith("1 of ")));
+  assert((await after("End")).every((layer) => /^(\d+) of \1$/.test(layer)));
+  await playground.close();
+});
+
+test("the curl command asks the same", async () => {
+  const playground = await open();
+  const { page } = playground;
+  // Quotes in a sentence are for the shell to keep.
+  await page.fill(".hypothesis:nth-child(1) input", "it's a \"cross\" $HOME");
+  await playground.judged();
+  await page.click("#entailment-details summary");
+  const command = await page.textContent("#entailment-details [data-block=curl]");
+  const { results } = JSON.parse(execFileSync("bash", ["-o", "pipefail", "-c", command]));
+  const shown = (await verdicts(playground)).map(({ text, label }) => [text, label]);
+  assert.deepEqual(results.map(({ hypothesis, label }) => [hypothesis, label]), shown);
+  await playground.close();
+});

@@ -1,0 +1,135 @@
+//! `mue verify`: whether calibrated exits keep their promise on fresh data.
+
+use std::io::Write;
+
+use anyhow::anyhow;
+use clap::Args;
+use mue_data::datasets::DataSpec;
+use mue_data::scenes::{SceneSet, Split};
+use mue_engine::{Engine, EngineSettings, ExitChoice, OperatingPoint};
+use mue_eval::retention;
+use serde::Serialize;
+
+use crate::error::user_error;
+use crate::eval::{TaskArg, open_data};
+use crate::model::ModelArgs;
+
+const LONG_ABOUT: &str = "\
+Check on fresh scenes that calibrated exits keep what calibration.json promises.
+
+Every seed is a data set of its own, of samples that neither training nor calibration has seen.
+A promise is kept on it if the quality relative to full depth is at least the retention_low of
+the exits in use. The exit code is 1 if fewer seeds keep it than the promise's confidence says.";
+
+const EXAMPLES: &str = "\
+Examples:
+  mue verify --seeds 20 --count 1000
+  mue verify --task caption --exit quality=0.97 --model demo --json";
+
+/// Check that calibrated exits keep their promise
+#[derive(Debug, Args)]
+#[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
+pub(crate) struct VerifyArgs {
+    /// Data sets to check on
+    #[arg(long, value_name = "N", default_value_t = 20,
+          value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Seed of the first
+    #[arg(long, value_name = "S", default_value_t = 1000)]
+    seed: u64,
+    /// Samples of each
+    #[arg(long, value_name = "N", default_value_t = 1000,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    count: u32,
+    /// caption or entailment; may be given twice [default: both]
+    #[arg(long = "task", value_name = "TASK")]
+    tasks: Vec<TaskArg>,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+/// What was found for one task.
+#[derive(Debug, Serialize)]
+struct Verdict {
+    task: &'static str,
+    /// What the retention is promised to be at least.
+    promise: f64,
+    confidence: f64,
+    kept: usize,
+    retention: Vec<f64>,
+}
+
+/// Checks every task, prints what was found, and fails if a promise is not kept.
+pub(crate) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let engine = args.model.open_with(EngineSettings::default())?;
+    let tasks = match args.tasks.as_slice() {
+        [] => &[TaskArg::Caption, TaskArg::Entailment],
+        tasks => tasks,
+    };
+    let verdicts =
+        tasks.iter().map(|task| verdict(args, &engine, *task)).collect::<Result<Vec<_>, _>>()?;
+    match args.model.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(&verdicts)?)?,
+        false => print(out, args, &verdicts)?,
+    }
+    out.flush()?;
+    let broken = verdicts.iter().find(|verdict| {
+        let least = verdict.confidence * verdict.retention.len() as f64;
+        (verdict.kept as f64) < least - 1e-9
+    });
+    broken.map_or(Ok(()), |verdict| Err(anyhow!("the promise for {} is not kept", verdict.task)))
+}
+
+fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<Verdict> {
+    let exit = args.model.exit();
+    let point = promised(engine, task, &exit).ok_or_else(|| {
+        let error = anyhow!("nothing is promised of the exits {:?}", args.model.exit_name());
+        user_error(error, "`mue calibrate` certifies `auto` and the qualities below it")
+    })?;
+    let (promise, confidence) = (point.retention_low, point.confidence);
+    let mut retentions = Vec::new();
+    for seed in args.seed..args.seed + args.seeds {
+        let set = SceneSet::new(seed, Split::Test);
+        let data = open_data(&DataSpec::Scenes { set, count: args.count as usize }, task)?;
+        // A model with no quality at all keeps nothing.
+        retentions.push(retention(engine, &data, &exit)?.unwrap_or(0.0));
+    }
+    let kept = retentions.iter().filter(|retention| **retention >= promise).count();
+    Ok(Verdict { task: task.name(), promise, confidence, kept, retention: retentions })
+}
+
+/// The certified point behind a choice of exits.
+fn promised<'a>(
+    engine: &'a Engine,
+    task: TaskArg,
+    exit: &ExitChoice,
+) -> Option<&'a OperatingPoint> {
+    let calibration = match task {
+        TaskArg::Caption => &engine.model().calibration().caption,
+        TaskArg::Entailment => &engine.model().calibration().entailment,
+    };
+    match exit {
+        ExitChoice::Auto => {
+            let auto = calibration.auto.as_ref()?;
+            calibration.points.iter().find(|point| &point.exits == auto)
+        }
+        ExitChoice::Quality(quality) => calibration.cheapest(*quality),
+        _ => None,
+    }
+}
+
+fn print(out: &mut dyn Write, args: &VerifyArgs, verdicts: &[Verdict]) -> anyhow::Result<()> {
+    for verdict in verdicts {
+        let Verdict { task, promise, confidence, kept, retention } = verdict;
+        let least = retention.iter().copied().fold(f64::INFINITY, f64::min);
+        writeln!(
+            out,
+            "{task}: a retention of at least {promise:.4} is promised at {:.0}% confidence; kept \
+             on {kept} of {} seeds of {} samples, the lowest was {least:.4}",
+            100.0 * confidence,
+            retention.len(),
+            args.count
+        )?;
+    }
+    Ok(())
+}

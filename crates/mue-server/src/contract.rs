@@ -1,0 +1,82 @@
+//! `GET /openapi.json`: what clients may rely on.
+//!
+//! Schemas are derived from the wire types, operations from the handlers. What this server and its
+//! model allow is filled in when the contract is asked for, so that its limits are those that hold.
+
+mod problems;
+mod refine;
+
+use axum::Json;
+use mue_engine::ModelFolder;
+use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+
+use crate::config::Config;
+use crate::problem::ProblemJson;
+use crate::serving::Serving;
+use crate::stream::TokenEvent;
+use crate::{caption, entailment, health, metrics, models, reload};
+
+pub(crate) use problems::{
+    GuardedProblems, OpenProblems, ReadyProblems, ReloadProblems, TaskProblems,
+};
+
+/// A small red picture, for the examples.
+pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mO4I2KDFTEMLQkAdntLAasbgAUAAAAASUVORK5CYII=";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "mue",
+        description = "Captions pictures and judges sentences about them with models that stop early.\n\n\
+            Every answer says where it left the model, and what that saved. Errors are problems \
+            (RFC 9457) with a stable `code`. The limits are those of the server that this was read \
+            from; in the repository, those of the default settings and the demo model.",
+    ),
+    servers((url = "/", description = "This server")),
+    paths(
+        caption::route,
+        entailment::route,
+        models::route,
+        health::live,
+        health::ready,
+        metrics::route,
+        reload::route,
+        route,
+    ),
+    components(schemas(ProblemJson, TokenEvent)),
+    tags(
+        (name = "inference", description = "Pictures in, words and verdicts out."),
+        (name = "models", description = "What is loaded, and how it exits."),
+        (name = "operations", description = "For whoever runs the server."),
+    ),
+)]
+struct Contract;
+
+/// The contract of a server with these settings and this model, as OpenAPI 3.1.
+pub fn openapi(config: &Config, model: &ModelFolder) -> Value {
+    let mut contract = Contract::openapi();
+    let key = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+    contract.components.get_or_insert_default().add_security_scheme("api_key", key);
+    // It is made of strings, numbers, lists and maps, which are always JSON.
+    let mut document = serde_json::to_value(contract).unwrap_or_default();
+    refine::refine(&mut document, config, model);
+    document
+}
+
+/// This contract.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    operation_id = "contract",
+    tag = "operations",
+    responses(
+        (status = 200, description = "OpenAPI 3.1.", body = Object),
+        OpenProblems,
+    ),
+    security(()),
+)]
+pub(crate) async fn route(app: Serving) -> Json<Value> {
+    Json(openapi(&app.config, app.engine.model()))
+}

@@ -1,0 +1,10 @@
+// Paths are relative, so that the page works behind a prefix too.
+SwaggerUIBundle({
+  url: "openapi.json",
+  dom_id: "#contract",
+  deepLinking: true,
+  // The public validator is somewhere else.
+  validatorUrl: null,
+  // A base64 picture is long enough for the highlighter to hang on.
+  syntaxHighlight: { activated: false },
+});

@@ -1,0 +1,69 @@
+//! What is to be judged, and in the light of what.
+
+use mue_engine::{ExitChoice, Image, InvalidRequest, ModelFolder, Request};
+
+use crate::config::Config;
+use crate::options::out_of_range;
+use crate::problem::Problem;
+
+/// The sentences of a request.
+pub(super) struct Sentences {
+    pub(super) hypotheses: Vec<String>,
+    premise: Option<String>,
+}
+
+impl Sentences {
+    /// One hypothesis or several.
+    ///
+    /// # Errors
+    ///
+    /// If there is neither, or both.
+    pub(super) fn new(
+        hypothesis: Option<String>,
+        hypotheses: Option<Vec<String>>,
+        premise: Option<String>,
+    ) -> Result<Self, Problem> {
+        let hypotheses = match (hypothesis, hypotheses) {
+            (Some(hypothesis), None) => vec![hypothesis],
+            (None, Some(hypotheses)) => hypotheses,
+            _ => return Err(Problem::invalid("send either hypothesis or hypotheses")),
+        };
+        Ok(Self { hypotheses, premise })
+    }
+
+    /// These, if the server takes so many and such long ones.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub(super) fn within(self, config: &Config) -> Result<Self, Problem> {
+        if !(1..=config.hypotheses_max).contains(&self.hypotheses.len()) {
+            return Err(out_of_range("the number of hypotheses", (1, config.hypotheses_max)));
+        }
+        let mut texts = self.hypotheses.iter().chain(&self.premise);
+        match texts.any(|text| text.len() > config.text_bytes_max) {
+            true => {
+                let detail = format!("a text has more than {} bytes", config.text_bytes_max);
+                Err(Problem::invalid(detail))
+            }
+            false => Ok(self),
+        }
+    }
+
+    /// One request per hypothesis and picture.
+    pub(super) fn requests(
+        &self,
+        model: &ModelFolder,
+        images: &[Image],
+        exit: &ExitChoice,
+    ) -> Result<Vec<Request>, InvalidRequest> {
+        let pairs = images
+            .iter()
+            .flat_map(|image| self.hypotheses.iter().map(move |hypothesis| (image, hypothesis)));
+        pairs
+            .map(|(image, hypothesis)| {
+                model.entailment(image.clone(), exit.clone(), (self.premise.as_deref(), hypothesis))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! How a model's branches exit by default, as `GET /v1/models` says it.
+
+use mue_engine::{BranchRule, ExitRules};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A rule for each branch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExitRules)]
+pub(crate) struct ExitRulesJson {
+    /// The image branch; in joint encoding, the whole encoder.
+    image: BranchRuleJson,
+    /// The text branch.
+    text: BranchRuleJson,
+    /// The decoder.
+    decoder: BranchRuleJson,
+}
+
+/// When a row leaves a branch. A list of thresholds has one for all layers, or one each, of which
+/// the last holds for the layers beyond.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = BranchRule)]
+pub(crate) enum BranchRuleJson {
+    /// After every layer.
+    Full,
+    /// After so many layers.
+    Fixed(usize),
+    /// After the first layer whose output is more similar to its input than the threshold.
+    Similarity(Vec<f32>),
+    /// After the first layer whose most probable answer is more probable than the threshold.
+    Probability(Vec<f32>),
+    /// After the first layer whose answer has an entropy, in nats, below the threshold.
+    Entropy(Vec<f32>),
+    /// After the first layer whose answer so many layers before it agree with.
+    Patience(usize),
+    /// After every layer, while what the other rules look at is noted.
+    Watch,
+}
+
+impl From<ExitRules> for ExitRulesJson {
+    fn from(rules: ExitRules) -> Self {
+        let ExitRules { image, text, decoder } = rules;
+        Self { image: image.into(), text: text.into(), decoder: decoder.into() }
+    }
+}
+
+impl From<BranchRule> for BranchRuleJson {
+    fn from(rule: BranchRule) -> Self {
+        match rule {
+            BranchRule::Full => Self::Full,
+            BranchRule::Fixed(layers) => Self::Fixed(layers),
+            BranchRule::Similarity(thresholds) => Self::Similarity(thresholds),
+            BranchRule::Probability(thresholds) => Self::Probability(thresholds),
+            BranchRule::Entropy(thresholds) => Self::Entropy(thresholds),
+            BranchRule::Patience(layers) => Self::Patience(layers),
+            BranchRule::Watch => Self::Watch,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_reads_as_in_the_calibration() {
+        for rule in [
+            BranchRule::Full,
+            BranchRule::Fixed(2),
+            BranchRule::Similarity(vec![0.5]),
+            BranchRule::Probability(vec![0.5, 0.25]),
+            BranchRule::Entropy(vec![0.5]),
+            BranchRule::Patience(2),
+            BranchRule::Watch,
+        ] {
+            let file = serde_json::to_value(&rule).unwrap();
+            assert_eq!(serde_json::to_value(BranchRuleJson::from(rule)).unwrap(), file);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// The entailment panel: sentences, and what the picture says to each.
+
+import { ask } from "./api.js";
+import { showDetails } from "./details.js";
+import { announce, find, make } from "./dom.js";
+import { latest } from "./latest.js";
+import { hideProblem, showProblem } from "./problem.js";
+import { Question } from "./question.js";
+import { showVerdict } from "./verdict.js";
+
+const PATH = "v1/entailment";
+/** Long enough to finish a word. */
+const TYPING_MS = 500;
+
+export class EntailmentPanel {
+  /** `state` holds the picture, the settings and the model. */
+  constructor(state) {
+    this.state = state;
+    this.panel = find("panel-entailment");
+    this.list = find("hypotheses");
+    /** Whether the sentences are the user's own, which no sample replaces. */
+    this.edited = false;
+    this.question = latest((signal) => this.#run(signal));
+    find("add").addEventListener("click", () => this.#add("").focus());
+    find("premise").addEventListener("input", () => this.ask(TYPING_MS));
+    find("sentences").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.ask(0);
+    });
+  }
+
+  /** Takes a sample's sentences, unless there are others. */
+  suggest(sample) {
+    if (!sample || this.edited) return;
+    this.list.replaceChildren();
+    sample.hypotheses.forEach((text) => this.#add(text));
+  }
+
+  ask(wait_ms) {
+    this.panel.setAttribute("aria-busy", "true");
+    this.question.ask(wait_ms);
+  }
+
+  async #run(signal) {
+    const rows = [...this.list.children].filter((row) => sentence(row).value.trim());
+    const fields = rows.map((row) => ["hypotheses", sentence(row).value.trim()]);
+    const premise = find("premise").value.trim();
+    if (premise) fields.push(["premise", premise]);
+    fields.push(["exit", this.state.settings.exit]);
+    const question = new Question(PATH, this.state.picture, fields);
+    try {
+      if (rows.length) this.#show(rows, await ask(PATH, { form: question.form(), signal }), question);
+      hideProblem(find("entailment-problem"));
+      this.panel.removeAttribute("aria-busy");
+    } catch (error) {
+      if (signal.aborted) return;
+      this.panel.removeAttribute("aria-busy");
+      this.state.refused(error);
+      showProblem(find("entailment-problem"), error, () => this.ask(0));
+    }
+  }
+
+  #show(rows, answer, question) {
+    rows.forEach((row, place) => showVerdict(row.querySelector(".verdict"), answer.results[place]));
+    showDetails(find("entailment-details"), [["with exits", answer]], question);
+    announce(answer.results.map(({ hypothesis, label }) => `${hypothesis}: ${label}.`).join(" "));
+  }
+
+  /** Adds a row, and returns its input. */
+  #add(text) {
+    const input = make("input", { type: "text", value: text, autocomplete: "off", "aria-label": "Hypothesis", placeholder: "there is a red circle" });
+    const remove = make("button", { type: "button", className: "remove", "aria-label": "Remove this hypothesis" }, "×");
+    const verdict = make("div", { className: "verdict", hidden: true });
+    const row = make("li", { className: "hypothesis" }, make("div", { className: "row" }, input, remove), verdict);
+    input.addEventListener("input", () => {
+      this.edited = true;
+      verdict.hidden ||= !input.value.trim();
+      this.ask(TYPING_MS);
+    });
+    remove.addEventListener("click", () => this.#remove(row));
+    this.list.append(row);
+    this.#bound();
+    return input;
+  }
+
+  #remove(row) {
+    const neighbour = row.nextElementSibling ?? row.previousElementSibling;
+    row.remove();
+    this.edited = true;
+    this.#bound();
+    (neighbour ? sentence(neighbour) : find("add")).focus();
+    this.ask(0);
+  }
+
+  #bound() {
+    find("add").disabled = this.list.children.length >= this.state.model.limits.hypotheses_max;
+  }
+}
+
+function sentence(row) {
+  return row.querySelector("input");
+}
