@@ -45,7 +45,7 @@ pub struct Reloaded {
     /// What it runs on.
     pub device: String,
     /// Keys of the settings that changed and that only a restart can put into effect.
-    #[schema(examples(json!(["listen"])))]
+    #[schema(examples("listen"))]
     pub restart_needed: Vec<&'static str>,
     /// How long it took, in milliseconds.
     #[schema(minimum = 0)]
