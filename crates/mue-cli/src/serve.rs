@@ -1,23 +1,24 @@
 //! `mue serve`: captions and entailment over HTTP.
 
+mod certificate;
 mod layers;
+mod logs;
 
 use std::io::Write;
 use std::net::TcpListener;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
 use mue_engine::{
     BranchRule, DeviceChoice, Engine, EngineSettings, ExitRules, ModelFolder, ModelSource,
 };
-use mue_server::{App, Config, Metrics};
-use tokio::signal::unix::{SignalKind, signal};
+use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::user_error;
+use crate::serve::certificate::{Pem, Watch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -27,10 +28,11 @@ Examples:
   MUE_MODEL=ofa-base MUE_QUEUE_ROWS_MAX=128 mue serve --check
 
 Every key of config/server.toml can be set by a variable: listen by MUE_LISTEN, and so on.
-Flags go before variables, variables before the file. SIGTERM and ctrl-c drain and leave.";
+Flags go before variables, variables before the file. SIGTERM and ctrl-c drain and leave. SIGHUP loads
+settings, certificate and model anew without dropping a request.";
 
 /// Serve captions and entailment over HTTP
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct ServeArgs {
     /// Settings; config/server.toml has every key with its default
@@ -45,6 +47,9 @@ pub(crate) struct ServeArgs {
     /// Device to run on: auto, flex, ndarray or wgpu [default: auto]
     #[arg(long)]
     device: Option<DeviceChoice>,
+    /// Threads that compute on the CPU [default: as many as the CPU quota allows]
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
     /// Check the settings and the model folder, and leave
     #[arg(long)]
     check: bool,
@@ -52,32 +57,42 @@ pub(crate) struct ServeArgs {
 
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = settings(args, |name| std::env::var(name).ok())?;
-    let device: DeviceChoice = config
-        .device
-        .parse()
-        .map_err(|error| user_error(anyhow!("{error}"), "`auto` takes the best one there is"))?;
+    let config = settings(args, environment)?;
+    let lines = logs::filter(&config)?;
+    let pem = Pem::read(&config)?;
+    let tls = pem.as_ref().map(Pem::tls).transpose()?;
     if args.check {
-        let source = source(&config);
-        ModelFolder::open(source.clone()).map_err(|error| unusable(error, &source))?;
-        device.open().map_err(|error| user_error(error, "`auto` takes the best one there is"))?;
+        check(&config)?;
         writeln!(out, "the settings and the model are valid")?;
         return Ok(());
     }
-    tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    logs::start(config.log_format, lines)?;
+    mue_engine::set_threads(config.threads).context("cannot start the threads")?;
     let listener = listen(&config.listen)?;
     let metrics = Metrics::new()?;
-    let engine = open(&config, device, Arc::clone(&metrics))?;
-    let welcome = welcome(&listener, &engine)?;
-    let app = App::new(engine, config, metrics);
+    let engine = open(&config, Arc::clone(&metrics))?;
+    let welcome = welcome(&listener, &engine, tls.is_some())?;
+    let (again, shown) = (args.clone(), tls.clone());
+    let app = App::reloadable(engine, config, metrics, move |metrics| {
+        reload(&again, shown.as_ref(), metrics).map_err(Into::into)
+    });
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
     runtime.block_on(async {
         // Before the line that says that the server can be told to stop.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let hangups = signal(SignalKind::hangup())?;
         writeln!(out, "{welcome}")?;
         out.flush()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
+        let listener = match tls.clone() {
+            Some(tls) => Listener::tls(listener, tls),
+            None => listener.into(),
+        };
+        if let Some(tls) = tls {
+            tokio::spawn(Watch::new(tls, pem).run(Arc::clone(&app)));
+        }
+        tokio::spawn(reload_at(hangups, Arc::clone(&app)));
         let shutdown = async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -86,6 +101,43 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         };
         mue_server::run(listener, app, shutdown).await.context("the server failed")
     })
+}
+
+async fn reload_at(mut hangups: Signal, app: Arc<App>) {
+    while hangups.recv().await.is_some() {
+        app.reload().await;
+    }
+}
+
+/// What is to be served from now on, by the same arguments.
+fn reload(args: &ServeArgs, tls: Option<&Tls>, metrics: Arc<Metrics>) -> anyhow::Result<Loaded> {
+    let config = settings(args, environment)?;
+    let pem = Pem::read(&config)?;
+    pem.as_ref().map(Pem::tls).transpose()?;
+    let engine = open(&config, metrics)?;
+    // Last, as nothing can fail behind it.
+    if let (Some(tls), Some(pem)) = (tls, pem) {
+        pem.replace(tls)?;
+    }
+    Ok(Loaded { engine, config })
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Whether the model and the device are there.
+fn check(config: &Config) -> anyhow::Result<()> {
+    let source = source(config);
+    ModelFolder::open(source.clone()).map_err(|error| unusable(error, &source))?;
+    device(config)?.open().map_err(|error| user_error(error, DEVICE_REMEDY))?;
+    Ok(())
+}
+
+const DEVICE_REMEDY: &str = "`auto` takes the best one there is";
+
+fn device(config: &Config) -> anyhow::Result<DeviceChoice> {
+    config.device.parse().map_err(|error| user_error(anyhow!("{error}"), DEVICE_REMEDY))
 }
 
 /// The settings that hold, checked.
@@ -111,6 +163,9 @@ fn settings(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> anyh
     if let Some(device) = args.device {
         config.device = device.to_string();
     }
+    if let Some(threads) = args.threads {
+        config.threads = threads;
+    }
     config.validate().map_err(|error| user_error(error, "config/server.toml explains the key"))?;
     Ok(config)
 }
@@ -124,9 +179,9 @@ fn listen(address: &str) -> anyhow::Result<TcpListener> {
     Ok(listener)
 }
 
-fn open(config: &Config, device: DeviceChoice, metrics: Arc<Metrics>) -> anyhow::Result<Engine> {
+fn open(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Engine> {
     let settings = EngineSettings {
-        device,
+        device: device(config)?,
         batcher: config.batcher(),
         image_cache_bytes_max: config.image_cache_bytes_max,
         ..EngineSettings::default()
@@ -152,15 +207,15 @@ fn unusable(
 }
 
 /// The line that says what is served where.
-fn welcome(listener: &TcpListener, engine: &Engine) -> anyhow::Result<String> {
-    let address = listener.local_addr()?;
+fn welcome(listener: &TcpListener, engine: &Engine, tls: bool) -> anyhow::Result<String> {
+    let (scheme, address) = (if tls { "https" } else { "http" }, listener.local_addr()?);
     let (name, device) = (engine.model().name(), engine.device());
-    let threads = available_parallelism().map_or(1, NonZero::get);
+    let threads = mue_engine::threads();
     let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
     let caption = exits(settings.caption.as_ref().or(calibration.caption.auto.as_ref()));
     let entailment = exits(settings.entailment.as_ref().or(calibration.entailment.auto.as_ref()));
     Ok(format!(
-        "listening on http://{address}, model {name}, device {device}, threads {threads}, \
+        "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
          caption exits {caption}; entailment exits {entailment}"
     ))
 }
@@ -190,8 +245,14 @@ fn exits(rules: Option<&ExitRules>) -> String {
 mod tests {
     use super::*;
 
-    const NO_ARGS: ServeArgs =
-        ServeArgs { config: None, listen: None, model: None, device: None, check: false };
+    const NO_ARGS: ServeArgs = ServeArgs {
+        config: None,
+        listen: None,
+        model: None,
+        device: None,
+        threads: None,
+        check: false,
+    };
 
     #[test]
     fn flags_go_before_the_environment() {

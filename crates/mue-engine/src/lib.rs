@@ -14,6 +14,7 @@ mod model_folder;
 mod observer;
 mod request;
 mod settings;
+mod threads;
 mod warm_up;
 
 pub use answer::{
@@ -31,3 +32,4 @@ pub use request::{Image, InvalidRequest, Request};
 pub use settings::{
     AnswerWords, CaptionSearch, Encoding, ExitChoice, ExitDefaults, ModelSettings, Thresholds,
 };
+pub use threads::{ThreadsError, set_threads, threads};

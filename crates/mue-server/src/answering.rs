@@ -9,9 +9,9 @@ use mue_engine::{Image, InvalidRequest, Pending, Reply, Request, TokenExit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::app::App;
 use crate::picture::Picture;
 use crate::problem::{Code, Problem};
+use crate::serving::Serving;
 
 /// What can be asked of the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -91,7 +91,7 @@ pub(crate) struct Answered {
 ///
 /// If there is no room, a picture or a text cannot be used, or the deadline passes first.
 pub(crate) async fn accept(
-    app: &App,
+    app: &Serving,
     order: Order,
     requests: impl FnOnce(Vec<Image>) -> Result<Vec<Request>, InvalidRequest>,
 ) -> Result<Accepted, Problem> {
@@ -144,7 +144,7 @@ impl Accepted {
     /// # Errors
     ///
     /// As [`next`](Self::next).
-    pub(crate) async fn answers(mut self, app: &App) -> Result<Answered, Problem> {
+    pub(crate) async fn answers(mut self, app: &Serving) -> Result<Answered, Problem> {
         loop {
             if let Progress::Answered(answered) = self.next().await? {
                 app.metrics.answered(self.task, &answered);

@@ -1,49 +1,99 @@
 //! What every request shares, and the table of routes.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use arc_swap::{ArcSwap, ArcSwapWeak};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, body::Body};
 use mue_engine::Engine;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
-use crate::picture::Preprocessor;
 use crate::problem::{Code, Problem};
+use crate::reload::{LoadError, Loaded, Loader};
+use crate::serving::{Generation, Serving};
 use crate::{
-    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground,
-    request_id,
+    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground, reload,
+    request_id, request_log,
 };
 
-/// An engine and what stands between it and the network.
+/// What serves, and what stands between it and the network.
 pub struct App {
-    pub(crate) engine: Engine,
-    pub(crate) config: Config,
+    serving: ArcSwap<Generation>,
+    /// What served before, as long as some request holds it.
+    former: ArcSwapWeak<Generation>,
+    /// What is counted, whatever serves.
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) preprocessor: Preprocessor,
+    pub(crate) loader: Option<Loader>,
+    /// Who may load.
+    pub(crate) reloading: Arc<Mutex<()>>,
     /// One place per request under way.
     places: Arc<Semaphore>,
+    places_max: usize,
     draining: AtomicBool,
 }
 
 impl App {
     /// Serves an engine, whose observer the metrics should be.
     pub fn new(engine: Engine, config: Config, metrics: Arc<Metrics>) -> Arc<Self> {
-        let preprocessor = Preprocessor::new(&config, engine.model().settings().image_size);
-        let places = Arc::new(Semaphore::new(config.requests_max.min(Semaphore::MAX_PERMITS)));
-        let draining = AtomicBool::new(false);
-        // An engine that is open has its model; its worker may not have told the observer yet.
-        metrics.set_model_ready(true);
-        metrics.set_bounds(&config);
-        Arc::new(Self { engine, config, metrics, preprocessor, places, draining })
+        Arc::new(Self::build(engine, config, metrics))
+    }
+
+    /// Serves an engine, and whatever `loader` opens when the server is told to reload; the
+    /// observer of its engine has to be the metrics that it is given.
+    pub fn reloadable(
+        engine: Engine,
+        config: Config,
+        metrics: Arc<Metrics>,
+        loader: impl Fn(Arc<Metrics>) -> Result<Loaded, LoadError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        let app = Self::build(engine, config, metrics);
+        Arc::new(Self { loader: Some(Box::new(loader)), ..app })
+    }
+
+    fn build(engine: Engine, config: Config, metrics: Arc<Metrics>) -> Self {
+        let places_max = config.requests_max.min(Semaphore::MAX_PERMITS);
+        let serving = Generation::new(engine, config, Arc::clone(&metrics), None);
+        Self {
+            serving: ArcSwap::new(serving),
+            former: ArcSwapWeak::new(Weak::new()),
+            metrics,
+            loader: None,
+            reloading: Arc::default(),
+            places: Arc::new(Semaphore::new(places_max)),
+            places_max,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// What serves a request that begins now.
+    pub(crate) fn now(&self) -> Serving {
+        self.serving.load().hold()
+    }
+
+    /// The settings that hold now.
+    pub fn config(&self) -> Config {
+        self.serving.load().config.clone()
+    }
+
+    /// Serves another engine from now on; returns the former one.
+    pub(crate) fn serve(&self, generation: Arc<Generation>) -> Arc<Generation> {
+        let former = self.serving.swap(generation);
+        self.former.store(Arc::downgrade(&former));
+        former
+    }
+
+    /// Requests under way.
+    pub(crate) fn requests_active(&self) -> usize {
+        self.places_max - self.places.available_permits()
     }
 
     /// Whether nothing new is accepted any more.
@@ -55,9 +105,14 @@ impl App {
     /// drain has passed and the rest is refused.
     pub(crate) async fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
-        let deadline = Instant::now() + self.config.drain_max();
-        self.engine.batcher().drain(deadline);
-        let all = u32::try_from(self.config.requests_max).unwrap_or(u32::MAX);
+        let now = self.now();
+        let deadline = Instant::now() + now.config.drain_max();
+        now.engine.batcher().drain(deadline);
+        drop(now);
+        if let Some(former) = self.former.load().upgrade() {
+            former.engine.batcher().drain(deadline);
+        }
+        let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
         // The batcher refuses at the deadline; a moment later that has been written.
         let patience = deadline + DRAIN_MARGIN;
         let idle = tokio::time::timeout_at(patience.into(), self.places.acquire_many(all));
@@ -71,21 +126,19 @@ pub(crate) const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Every route.
 pub fn router(app: Arc<App>) -> Router {
-    let metrics_route = || Router::new().route("/metrics", get(metrics::route));
-    let (open_metrics, guarded_metrics) = match app.config.metrics_public {
-        true => (metrics_route(), Router::new()),
-        false => (Router::new(), metrics_route()),
-    };
     let guarded = Router::new()
         .route("/v1/caption", post(caption::route))
         .route("/v1/entailment", post(entailment::route))
         .route_layer(from_fn_with_state(Arc::clone(&app), admit))
         .route("/v1/models", get(models::route))
-        .merge(guarded_metrics)
+        .route("/v1/admin/reload", post(reload::route))
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
+    let metrics = Router::new()
+        .route("/metrics", get(metrics::route))
+        .route_layer(from_fn_with_state(Arc::clone(&app), auth::metrics_layer));
     Router::new()
         .merge(guarded)
-        .merge(open_metrics)
+        .merge(metrics)
         .merge(playground::routes())
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -95,8 +148,9 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(cors::layer(&app.config.cors_origins))
+        .layer(cors::layer(&app))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::layer))
+        .layer(from_fn(request_log::layer))
         .layer(from_fn(request_id::layer))
         .with_state(app)
 }
@@ -111,7 +165,7 @@ async fn admit(
         return Err(Problem::new(Code::ShuttingDown, "shutting down"));
     }
     let place = Arc::clone(&app.places).try_acquire_owned().map_err(|_| {
-        let detail = format!("{} requests are under way", app.config.requests_max);
+        let detail = format!("{} requests are under way", app.places_max);
         Problem::new(Code::TooManyRequests, detail).retry_after(Duration::from_secs(1))
     })?;
     // Held here until there is a response, and by a stream until its end.
@@ -133,4 +187,25 @@ fn panicked(panic: Box<dyn Any + Send>) -> axum::http::Response<Body> {
     let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     tracing::error!(panic = words, "a handler panicked");
     Problem::new(Code::Internal, "the cause is logged").into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem() {
+        async fn broken() -> &'static str {
+            panic!("secret")
+        }
+        let router: Router = Router::new().route("/", get(broken));
+        let router = router.layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.extensions().get(), Some(&Code::Internal));
+        let body = axum::body::to_bytes(response.into_body(), 1 << 10).await.unwrap();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("internal") && !body.contains("secret"), "{body}");
+    }
 }

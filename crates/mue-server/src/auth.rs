@@ -1,8 +1,9 @@
-//! API keys: who may ask.
+//! API keys: who may ask, and how often.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
@@ -10,9 +11,11 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
+use tracing::Span;
 
-use crate::app::App;
 use crate::problem::{Code, Problem};
+use crate::rate_limit::RateLimit;
+use crate::serving::Serving;
 
 /// A key that clients may present, known by its hash alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +25,9 @@ pub struct ApiKey {
     pub name: String,
     /// The SHA-256 of the key.
     pub sha256: Digest,
+    /// Requests per minute, all of which may come at once; 0 is as many as it likes.
+    #[serde(default)]
+    pub requests_per_minute_max: u32,
 }
 
 /// A SHA-256, written as 64 hexadecimal digits.
@@ -62,35 +68,92 @@ impl From<Digest> for String {
     }
 }
 
-/// Lets through who has a key, or everybody if there are no keys.
+/// The keys that are known, and how often each may still ask.
+pub(crate) struct Keys(Vec<Known>);
+
+struct Known {
+    key: ApiKey,
+    limit: Option<Arc<RateLimit>>,
+}
+
+impl Keys {
+    /// Of the settings; a key that others have with the same limit goes on with what is left.
+    pub(crate) fn new(keys: &[ApiKey], older: Option<&Self>) -> Self {
+        let limit = |key: &ApiKey| {
+            let same = |known: &&Known| {
+                let rate = known.key.requests_per_minute_max;
+                (known.key.sha256, rate) == (key.sha256, key.requests_per_minute_max)
+            };
+            let older = older.and_then(|older| older.0.iter().find(same));
+            let new = || {
+                let requests = key.requests_per_minute_max;
+                (requests > 0).then(|| Arc::new(RateLimit::per_minute(requests, Instant::now())))
+            };
+            older.map_or_else(new, |known| known.limit.clone())
+        };
+        Self(keys.iter().map(|key| Known { limit: limit(key), key: key.clone() }).collect())
+    }
+
+    /// Whether nobody needs a key.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whose key it is. Every key is compared in whole, so that the time tells nothing.
+    fn owner(&self, key: &str) -> Option<&Known> {
+        let digest = Digest::of(key);
+        self.0.iter().fold(None, |found, known| {
+            let same = bool::from(known.key.sha256.0.ct_eq(&digest.0));
+            if same { Some(known) } else { found }
+        })
+    }
+
+    fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        if self.is_empty() {
+            return Ok(());
+        }
+        let known = presented(headers).and_then(|key| self.owner(key)).ok_or_else(|| {
+            Problem::new(Code::Unauthorized, "send a known key as Authorization: Bearer KEY")
+        })?;
+        Span::current().record("key", &known.key.name);
+        match known.limit.as_ref().map(|limit| limit.take(Instant::now())) {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(wait)) => {
+                let requests = known.key.requests_per_minute_max;
+                let detail = format!("this key may ask {requests} times a minute");
+                Err(Problem::new(Code::RateLimited, detail).retry_after(wait))
+            }
+        }
+    }
+}
+
+/// Lets through who has a key and has not asked too often, or everybody if there are no keys.
 pub(crate) async fn layer(
-    State(app): State<Arc<App>>,
+    serving: Serving,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let keys = &app.config.api_keys;
-    if !keys.is_empty() {
-        let owner = presented(request.headers()).and_then(|key| owner(key, keys));
-        let owner = owner.ok_or_else(|| {
-            Problem::new(Code::Unauthorized, "send a known key as Authorization: Bearer KEY")
-        })?;
-        tracing::debug!(key = owner, "authorized");
+    serving.keys.check(request.headers())?;
+    drop(serving);
+    Ok(next.run(request).await)
+}
+
+/// The same for the metrics, unless they are public.
+pub(crate) async fn metrics_layer(
+    serving: Serving,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if !serving.config.metrics_public {
+        serving.keys.check(request.headers())?;
     }
+    drop(serving);
     Ok(next.run(request).await)
 }
 
 fn presented(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
-}
-
-/// Whose key it is. Every key is compared in whole, so that the time tells nothing.
-fn owner<'a>(key: &str, keys: &'a [ApiKey]) -> Option<&'a str> {
-    let digest = Digest::of(key);
-    keys.iter().fold(None, |found, known| {
-        let same = bool::from(known.sha256.0.ct_eq(&digest.0));
-        if same { Some(known.name.as_str()) } else { found }
-    })
 }
 
 #[cfg(test)]
@@ -107,11 +170,26 @@ mod tests {
         }
     }
 
+    fn key(name: &str, requests_per_minute_max: u32) -> ApiKey {
+        ApiKey { name: name.into(), sha256: Digest::of(name), requests_per_minute_max }
+    }
+
     #[test]
     fn a_key_has_its_owner() {
-        let key = |name: &str| ApiKey { name: name.into(), sha256: Digest::of(name) };
-        let keys = [key("alice"), key("bob")];
-        assert_eq!(owner("bob", &keys), Some("bob"));
-        assert_eq!(owner("carol", &keys), None);
+        let keys = Keys::new(&[key("alice", 0), key("bob", 0)], None);
+        assert_eq!(keys.owner("bob").map(|known| known.key.name.as_str()), Some("bob"));
+        assert!(keys.owner("carol").is_none());
+    }
+
+    #[test]
+    fn a_reload_gives_no_key_a_fresh_rate() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, axum::http::HeaderValue::from_static("Bearer alice"));
+        let keys = Keys::new(&[key("alice", 1)], None);
+        assert_eq!(keys.check(&headers), Ok(()));
+        let same = Keys::new(&[key("bob", 1), key("alice", 1)], Some(&keys));
+        assert_eq!(same.check(&headers).unwrap_err().code, Code::RateLimited);
+        let more = Keys::new(&[key("alice", 2)], Some(&same));
+        assert_eq!(more.check(&headers), Ok(()));
     }
 }

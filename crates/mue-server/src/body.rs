@@ -12,10 +12,13 @@ use crate::app::App;
 use crate::config::Config;
 use crate::multipart::{self, Form};
 use crate::problem::{Code, Problem};
+use crate::serving::Serving;
 use crate::stream::Holds;
 
 /// What a client asks, with its body read.
 pub(crate) struct Asked<T> {
+    /// What serves it from its body to its answer.
+    pub(crate) app: Serving,
     /// When its head was there; deadlines count from then.
     pub(crate) arrived: Instant,
     pub(crate) holds: Holds,
@@ -29,9 +32,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Asked<T> {
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let arrived = Instant::now();
-        let holds = Holds::new(request.extensions());
+        let (app, holds) = (app.now(), Holds::new(request.extensions()));
         let (fields, files) = read(request, &app.config).await?;
-        Ok(Self { arrived, holds, fields, files })
+        Ok(Self { app, arrived, holds, fields, files })
     }
 }
 

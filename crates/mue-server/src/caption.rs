@@ -1,11 +1,10 @@
 //! `POST /v1/caption`: pictures in words.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Extension, State};
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
 use mue_engine::{Caption, CaptionSearch, ExitChoice, Reply};
 use serde::{Deserialize, Serialize};
@@ -13,21 +12,24 @@ use utoipa::ToSchema;
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson};
 use crate::answering::{Order, Task, accept};
-use crate::app::App;
 use crate::body::Asked;
 use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
+use crate::serving::Serving;
 use crate::stream;
 
 /// Asks for captions.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptionRequest {
-    /// A picture, in base64 or as a data URI.
-    #[schema(pattern = "^(data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}$", format = "picture")]
+    /// A picture: base64, a data URI, or the URL of one on a host that the server fetches from.
+    #[schema(
+        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        format = "picture"
+    )]
     image: Option<String>,
     /// Several pictures, instead of `image`.
     #[schema(min_items = 1)]
@@ -116,11 +118,10 @@ pub(crate) struct CaptionResult {
     security((), ("api_key" = [])),
 )]
 pub(crate) async fn route(
-    State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
     asked: Asked<CaptionRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { arrived, holds, fields, files } = asked;
+    let Asked { app, arrived, holds, fields, files } = asked;
     let search = search(&fields, &app)?;
     let exit = ExitChoice::try_from(fields.exit)?;
     app.metrics.asked(Task::Caption, &exit);
@@ -139,12 +140,12 @@ pub(crate) async fn route(
         })
     };
     match stream {
-        true => Ok(stream::respond((Arc::clone(&app), accepted), holds, answer)),
+        true => Ok(stream::respond((app.clone(), accepted), holds, answer)),
         false => Ok(Json(answer(accepted.answers(&app).await?)).into_response()),
     }
 }
 
-fn search(asked: &CaptionRequest, app: &App) -> Result<CaptionSearch, Problem> {
+fn search(asked: &CaptionRequest, app: &Serving) -> Result<CaptionSearch, Problem> {
     let mut search = app.engine.model().settings().search.clone();
     if let Some(beam_size) = asked.beam_size {
         let beam_size_max = app.config.beam_size_max;
@@ -160,7 +161,7 @@ fn search(asked: &CaptionRequest, app: &App) -> Result<CaptionSearch, Problem> {
 fn order(
     (asked, files): (CaptionRequest, Vec<Bytes>),
     (search, arrived): (&CaptionSearch, Instant),
-    app: &App,
+    app: &Serving,
 ) -> Result<Order, Problem> {
     let pictures = pictures(asked.image, asked.images, files)?;
     if !(1..=app.config.images_max).contains(&pictures.len()) {

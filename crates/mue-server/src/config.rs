@@ -1,13 +1,16 @@
 //! The server's settings: what may be asked, how much at once, and for how long.
 
+mod checks;
+
 use std::time::Duration;
 
+use ipnet::IpNet;
 use mue_data::ImageLimits;
 use mue_engine::batcher::{Config as BatcherConfig, Policy};
 use serde::{Deserialize, Serialize};
 
+pub use self::checks::ConfigError;
 use crate::auth::ApiKey;
-use crate::cors::is_origin;
 
 /// Every key of `config/server.toml`, in its order, with the defaults that stand there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,8 +22,25 @@ pub struct Config {
     pub model: String,
     /// Device to run on: auto, flex, ndarray or wgpu.
     pub device: String,
+    /// Threads that compute on the CPU; 0 is as many as the CPU quota allows.
+    pub threads: usize,
     /// Seconds that work in flight may take to finish when the server is told to stop.
     pub drain_s_max: u64,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+    /// Which log lines are written: a level, or levels by module.
+    pub log_level: String,
+
+    /// Connections at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// Milliseconds that the head of a request, or a TLS handshake, may take.
+    pub header_ms_max: u64,
+    /// Bytes of the head of a request.
+    pub header_bytes_max: usize,
+    /// Certificate chain in PEM; with a key, connections are TLS.
+    pub tls_certificate: String,
+    /// The certificate's private key in PEM.
+    pub tls_key: String,
 
     /// Keys that clients may present; without any, nobody needs one.
     pub api_keys: Vec<ApiKey>,
@@ -41,6 +61,16 @@ pub struct Config {
     pub image_bytes_max: usize,
     /// Pixels of one picture.
     pub image_pixels_max: u64,
+    /// Hosts that pictures may be fetched from; none fetches nothing.
+    pub image_url_hosts: Vec<String>,
+    /// Networks that are not public and may be fetched from all the same.
+    pub image_url_networks: Vec<IpNet>,
+    /// Milliseconds that fetching a picture may take.
+    pub image_url_ms_max: u64,
+    /// Redirects to follow for a picture.
+    pub image_url_redirects_max: u32,
+    /// Pictures that are fetched at once.
+    pub image_url_fetches_max: usize,
     /// Hypotheses of one request.
     pub hypotheses_max: usize,
     /// Bytes of one hypothesis or premise.
@@ -84,7 +114,15 @@ impl Default for Config {
             listen: "127.0.0.1:8080".into(),
             model: String::new(),
             device: "auto".into(),
+            threads: 0,
             drain_s_max: 30,
+            log_format: LogFormat::Text,
+            log_level: "info".into(),
+            connections_max: 4096,
+            header_ms_max: 10_000,
+            header_bytes_max: 64 << 10,
+            tls_certificate: String::new(),
+            tls_key: String::new(),
             api_keys: Vec::new(),
             metrics_public: false,
             cors_origins: Vec::new(),
@@ -94,6 +132,11 @@ impl Default for Config {
             images_max: 32,
             image_bytes_max: 16 << 20,
             image_pixels_max: 50_000_000,
+            image_url_hosts: Vec::new(),
+            image_url_networks: Vec::new(),
+            image_url_ms_max: 5000,
+            image_url_redirects_max: 3,
+            image_url_fetches_max: 16,
             hypotheses_max: 64,
             text_bytes_max: 4096,
             beam_size_max: 8,
@@ -115,52 +158,21 @@ impl Default for Config {
     }
 }
 
-/// Why a [`Config`] makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// A limit that has to let something through is zero.
-    #[error("{0} must be at least 1")]
-    Zero(&'static str),
-    /// One limit contradicts another.
-    #[error("{0} must be at most {1}")]
-    Above(&'static str, &'static str),
-    /// An origin has a scheme and a host, and nothing behind them.
-    #[error("cors_origins: {0:?} is no origin such as https://example.org")]
-    Origin(String),
-    /// The batcher cannot work so.
-    #[error(transparent)]
-    Batcher(#[from] mue_engine::batcher::ConfigError),
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object per line, for programs.
+    Json,
 }
 
 impl Config {
-    /// Checks what the types leave open.
-    ///
-    /// # Errors
-    ///
-    /// If a limit lets nothing through or contradicts another.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let limits = [
-            ("body_bytes_max", self.body_bytes_max),
-            ("body_ms_max", self.body_ms_max as usize),
-            ("requests_max", self.requests_max),
-            ("images_max", self.images_max),
-            ("image_bytes_max", self.image_bytes_max),
-            ("image_pixels_max", self.image_pixels_max as usize),
-            ("hypotheses_max", self.hypotheses_max),
-            ("text_bytes_max", self.text_bytes_max),
-            ("beam_size_max", self.beam_size_max),
-            ("deadline_ms_default", self.deadline_ms_default as usize),
-        ];
-        if let Some((key, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
-            return Err(ConfigError::Zero(key));
-        }
-        if self.deadline_ms_default > self.deadline_ms_max {
-            return Err(ConfigError::Above("deadline_ms_default", "deadline_ms_max"));
-        }
-        if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(ConfigError::Origin(origin.clone()));
-        }
-        Ok(self.batcher().validate()?)
+    /// Whether connections are TLS.
+    pub fn has_tls(&self) -> bool {
+        !self.tls_certificate.is_empty()
     }
 
     /// The batcher's part.
@@ -202,17 +214,5 @@ mod tests {
         assert_eq!(config.validate(), Ok(()));
         assert_eq!(config.batcher(), BatcherConfig::default());
         assert_eq!(config.image_limits(), ImageLimits::default());
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_named() {
-        let config = Config { images_max: 0, ..Config::default() };
-        assert_eq!(config.validate(), Err(ConfigError::Zero("images_max")));
-        let config = Config { deadline_ms_default: 700_000, ..Config::default() };
-        assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
-        let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };
-        assert_eq!(config.validate(), Err(ConfigError::Origin("example.org".into())));
-        let config = Config { rows_max: 0, ..Config::default() };
-        assert!(matches!(config.validate(), Err(ConfigError::Batcher(_))));
     }
 }

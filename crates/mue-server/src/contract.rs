@@ -6,22 +6,21 @@
 mod problems;
 mod refine;
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use mue_engine::ModelFolder;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 
-use crate::app::App;
 use crate::config::Config;
 use crate::problem::ProblemJson;
+use crate::serving::Serving;
 use crate::stream::TokenEvent;
-use crate::{caption, entailment, health, metrics, models};
+use crate::{caption, entailment, health, metrics, models, reload};
 
-pub(crate) use problems::{GuardedProblems, OpenProblems, ReadyProblems, TaskProblems};
+pub(crate) use problems::{
+    GuardedProblems, OpenProblems, ReadyProblems, ReloadProblems, TaskProblems,
+};
 
 /// A small red picture, for the examples.
 pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEUlEQVR42mO4I2KDFTEMLQkAdntLAasbgAUAAAAASUVORK5CYII=";
@@ -43,6 +42,7 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
         health::live,
         health::ready,
         metrics::route,
+        reload::route,
         route,
     ),
     components(schemas(ProblemJson, TokenEvent)),
@@ -77,6 +77,6 @@ pub fn openapi(config: &Config, model: &ModelFolder) -> Value {
     ),
     security(()),
 )]
-pub(crate) async fn route(State(app): State<Arc<App>>) -> Json<Value> {
+pub(crate) async fn route(app: Serving) -> Json<Value> {
     Json(openapi(&app.config, app.engine.model()))
 }

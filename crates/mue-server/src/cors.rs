@@ -1,11 +1,14 @@
 //! Which web pages may ask from a browser (CORS).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::app::App;
 use crate::request_id;
 
 /// How long a browser may remember the answer.
@@ -20,18 +23,19 @@ pub(crate) fn is_origin(text: &str) -> bool {
     text == "*" || host.is_some_and(plain)
 }
 
-/// Tells browsers that pages of these origins may ask.
-pub(crate) fn layer(origins: &[String]) -> CorsLayer {
-    let layer = CorsLayer::new()
+/// Tells browsers that pages of the configured origins may ask.
+pub(crate) fn layer(app: &Arc<App>) -> CorsLayer {
+    let app = Arc::clone(app);
+    let known = move |origin: &HeaderValue, _: &Parts| {
+        let origins = &app.now().config.cors_origins;
+        origins.iter().any(|known| known == "*" || known.as_bytes() == origin.as_bytes())
+    };
+    CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER])
         .expose_headers([RETRY_AFTER, request_id::HEADER])
-        .max_age(MAX_AGE);
-    if origins.iter().any(|origin| origin == "*") {
-        return layer.allow_origin(AllowOrigin::any());
-    }
-    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
-    layer.allow_origin(AllowOrigin::list(origins))
+        .max_age(MAX_AGE)
+        .allow_origin(AllowOrigin::predicate(known))
 }
 
 #[cfg(test)]

@@ -2,10 +2,8 @@
 
 mod sentences;
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Extension, State};
+use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
 use mue_engine::{Entailment, ExitChoice, Label, ModelFolder, Reply};
 use serde::{Deserialize, Serialize};
@@ -13,7 +11,6 @@ use utoipa::ToSchema;
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson, TokenJson};
 use crate::answering::{Order, Task, accept};
-use crate::app::App;
 use crate::body::Asked;
 use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline};
@@ -26,8 +23,11 @@ use sentences::Sentences;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntailmentRequest {
-    /// The picture, in base64 or as a data URI.
-    #[schema(pattern = "^(data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}$", format = "picture")]
+    /// The picture: base64, a data URI, or the URL of one on a host that the server fetches from.
+    #[schema(
+        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        format = "picture"
+    )]
     image: Option<String>,
     /// A sentence to judge.
     #[schema(min_length = 1)]
@@ -132,11 +132,10 @@ pub(crate) struct ScoresJson {
     security((), ("api_key" = [])),
 )]
 pub(crate) async fn route(
-    State(app): State<Arc<App>>,
     Extension(id): Extension<RequestId>,
     asked: Asked<EntailmentRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { arrived, fields: asked, files, .. } = asked;
+    let Asked { app, arrived, fields: asked, files, .. } = asked;
     let exit = ExitChoice::try_from(asked.exit)?;
     app.metrics.asked(Task::Entailment, &exit);
     let (trace, model) = (asked.trace, app.engine.model());

@@ -57,7 +57,7 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, P
     if app.is_draining() {
         return Err(Problem::new(Code::ShuttingDown, "shutting down"));
     }
-    match app.metrics.model_is_ready() {
+    match app.now().metrics.model_is_ready() {
         true => Ok(Json(Health { status: Status::Ready })),
         false => Err(Problem::new(Code::ModelUnavailable, "the model is being built anew")),
     }

@@ -34,7 +34,7 @@ const METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, N
 
 /// Counts what the server and its engine do; give it to the engine as its observer.
 pub struct Metrics {
-    recorder: PrometheusRecorder,
+    recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     model_ready: AtomicBool,
 }
@@ -54,6 +54,7 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         names::describe(&recorder);
+        let recorder = Arc::new(recorder);
         let metrics = Self { recorder, handle, model_ready: AtomicBool::new(false) };
         metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
         let started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
@@ -61,6 +62,13 @@ impl Metrics {
         metrics.start_at_zero();
         metrics.set_model_ready(false);
         Ok(Arc::new(metrics))
+    }
+
+    /// For another engine of the same server: counts into the same series, but knows of its own
+    /// model alone whether it is loaded.
+    pub fn beside(&self) -> Arc<Self> {
+        let (recorder, handle) = (Arc::clone(&self.recorder), self.handle.clone());
+        Arc::new(Self { recorder, handle, model_ready: AtomicBool::new(false) })
     }
 
     /// Moves recent samples into the histograms, which otherwise wait for the next scrape and
@@ -142,6 +150,11 @@ impl Metrics {
         self.counter(names::LAYERS_POSSIBLE, labels).increment(depth.layers as u64);
     }
 
+    /// Counts an attempt to reload.
+    pub(crate) fn reloaded(&self, outcome: &'static str) {
+        self.counter(names::RELOADS, &[("outcome", outcome)]).increment(1);
+    }
+
     fn load(&self, load: Load) {
         self.gauge(names::QUEUE_REQUESTS, &[]).set(load.queue.requests as f64);
         self.gauge(names::QUEUE_ROWS, &[]).set(load.queue.rows as f64);
@@ -195,7 +208,11 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
     security((), ("api_key" = [])),
 )]
 pub(crate) async fn route(State(app): State<Arc<App>>) -> Response {
-    app.metrics.load(app.engine.batcher().load());
+    let now = app.now();
+    // An engine that a reload has replaced may have had the last word in these gauges.
+    now.metrics.load(now.engine.batcher().load());
+    now.metrics.set_model_ready(now.metrics.model_is_ready());
+    app.metrics.gauge(names::REQUESTS_ACTIVE, &[]).set(app.requests_active() as f64);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], app.metrics.handle.render()).into_response()
 }

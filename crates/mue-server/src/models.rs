@@ -1,18 +1,15 @@
 //! `GET /v1/models`: what is loaded, how it exits, and what may be asked of it.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::State;
 use mue_engine::{Encoding, Engine, ExitRules, ModelFolder, TaskCalibration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::answering::Task;
-use crate::app::App;
 use crate::config::Config;
 use crate::contract::GuardedProblems;
 use crate::exit_rules::ExitRulesJson;
+use crate::serving::Serving;
 
 /// The models of this server; there is one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -160,7 +157,7 @@ pub(crate) struct LimitsJson {
     responses((status = 200, description = "There is one.", body = Models), GuardedProblems),
     security((), ("api_key" = [])),
 )]
-pub(crate) async fn route(State(app): State<Arc<App>>) -> Json<Models> {
+pub(crate) async fn route(app: Serving) -> Json<Models> {
     Json(Models { models: vec![ModelJson::new(&app.engine, &app.config)] })
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
+use crate::fetch::{Fetcher, is_url};
 use crate::problem::{Code, Problem};
 
 /// Base64 with its padding or without.
@@ -26,8 +27,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(crate) enum Picture {
     /// In base64 or as a data URI.
     Text(String),
+    /// Where to fetch it.
+    Url(String),
     /// As a file.
     File(Bytes),
+}
+
+impl From<String> for Picture {
+    fn from(text: String) -> Self {
+        if is_url(&text) { Self::Url(text) } else { Self::Text(text) }
+    }
 }
 
 /// The pictures of a request, which come in one of three ways.
@@ -41,8 +50,8 @@ pub(crate) fn pictures(
     files: Vec<Bytes>,
 ) -> Result<Vec<Picture>, Problem> {
     match (image, images, files.as_slice()) {
-        (Some(image), None, []) => Ok(vec![Picture::Text(image)]),
-        (None, Some(images), []) => Ok(images.into_iter().map(Picture::Text).collect()),
+        (Some(image), None, []) => Ok(vec![image.into()]),
+        (None, Some(images), []) => Ok(images.into_iter().map(Into::into).collect()),
         (None, None, [_, ..]) => Ok(files.into_iter().map(Picture::File).collect()),
         _ => Err(Problem::invalid("send either image or, for several captions, images")),
     }
@@ -54,6 +63,9 @@ pub(crate) struct Preprocessor {
     limits: ImageLimits,
     /// Height and width of the model's pictures.
     side: usize,
+    fetcher: Fetcher,
+    /// Bytes of all pictures that are fetched for a request.
+    fetched_bytes_max: usize,
 }
 
 impl Preprocessor {
@@ -64,17 +76,18 @@ impl Preprocessor {
             places => places,
         };
         let places = Arc::new(Semaphore::new(places));
-        Self { places, limits: config.image_limits(), side }
+        let (limits, fetcher) = (config.image_limits(), Fetcher::new(config));
+        Self { places, limits, side, fetcher, fetched_bytes_max: config.body_bytes_max }
     }
 
-    /// Decodes and resizes the pictures of one request, as places are free.
+    /// Fetches, decodes and resizes the pictures of one request, as places are free.
     ///
     /// # Errors
     ///
     /// If one of them is no picture, or too large.
     pub(crate) async fn prepare(&self, pictures: Vec<Picture>) -> Result<Vec<Image>, Problem> {
         let mut tasks = Vec::with_capacity(pictures.len());
-        for picture in pictures {
+        for picture in self.fetch(pictures).await? {
             tasks.push(self.start(picture).await);
         }
         let mut images = Vec::with_capacity(tasks.len());
@@ -83,6 +96,21 @@ impl Preprocessor {
             images.push(image.map_err(|problem| problem.about(&format!("image {place}")))?);
         }
         Ok(images)
+    }
+
+    /// Fetches those that are elsewhere, one after the other and together no more than a body may
+    /// hold.
+    async fn fetch(&self, mut pictures: Vec<Picture>) -> Result<Vec<Picture>, Problem> {
+        let mut left = self.fetched_bytes_max;
+        for (place, picture) in pictures.iter_mut().enumerate() {
+            let Picture::Url(url) = picture else { continue };
+            let fetched = self.fetcher.fetch(std::mem::take(url), left.min(self.limits.bytes_max));
+            let about = |problem: Problem| problem.about(&format!("image {place}"));
+            let bytes = fetched.await.map_err(about)?;
+            left -= bytes.len();
+            *picture = Picture::File(bytes);
+        }
+        Ok(pictures)
     }
 
     async fn start(&self, picture: Picture) -> JoinHandle<Result<Image, Problem>> {
@@ -94,6 +122,8 @@ impl Preprocessor {
             let picture = match picture {
                 Picture::Text(text) => decode_image(&bytes(&text)?, limits, Orientation::Apply),
                 Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
+                // Fetched before.
+                Picture::Url(_) => return Err(internal()),
             }?;
             Ok(Image::new(preprocess(&picture, side, side)))
         })

@@ -5,10 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::app::{App, DRAIN_MARGIN, router};
+use crate::connections::{self, Listener};
 
 /// How often histograms are brought up to date.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -18,25 +18,29 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// If the server dies.
 pub async fn run(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, router(Arc::clone(&app)));
-    let server = server.with_graceful_shutdown(async { drop(stopped.await) });
-    let mut server = tokio::spawn(server.into_future());
+    let (listener, router) = (listener.into(), router(Arc::clone(&app)));
+    let config = app.now().config.clone();
+    let mut server = tokio::spawn(async move {
+        let stopped = async { drop(stopped.await) };
+        connections::serve(listener, router, &config, stopped).await;
+    });
     tokio::select! {
-        ended = &mut server => return ended?,
+        ended = &mut server => return Ok(ended?),
         () = upkeep(&app) => {}
         () = shutdown => {}
     }
+    tracing::info!("draining");
     app.drain().await;
     drop(stop);
     match tokio::time::timeout(DRAIN_MARGIN, &mut server).await {
-        Ok(ended) => ended?,
+        Ok(ended) => Ok(ended?),
         // A client that does not read its answer cannot hold the process.
         Err(_) => {
             server.abort();

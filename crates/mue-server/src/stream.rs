@@ -10,12 +10,13 @@ use futures_util::stream::unfold;
 use mue_engine::TokenExit;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::{Instrument, Span};
 use utoipa::ToSchema;
 
 use crate::answering::{Accepted, Answered, Progress};
-use crate::app::App;
 use crate::metrics::Watch;
 use crate::problem::Problem;
+use crate::serving::Serving;
 
 /// A `token` event.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +56,7 @@ impl Holds {
 
 /// A stream between two events.
 struct Stream<F> {
-    app: Arc<App>,
+    app: Serving,
     accepted: Accepted,
     holds: Holds,
     answer: F,
@@ -64,12 +65,16 @@ struct Stream<F> {
 /// Sends what happens to an order: `token` events result by result, then a `result` event with
 /// the answer, or an `error` event with a problem.
 pub(crate) fn respond<A: Serialize>(
-    (app, accepted): (Arc<App>, Accepted),
+    (app, accepted): (Serving, Accepted),
     holds: Holds,
     answer: impl FnOnce(Answered) -> A + Send + 'static,
 ) -> Response {
     let stream = Stream { app, accepted, holds, answer };
-    let events = unfold(Some(stream), async |stream| Some(next(stream?).await));
+    // The response outlives the handler; what is logged meanwhile is still about this request.
+    let span = Span::current();
+    let events = unfold(Some(stream), move |stream| {
+        async { Some(next(stream?).await) }.instrument(span.clone())
+    });
     let sse = Sse::new(events).keep_alive(KeepAlive::default());
     let mut response = sse.into_response();
     response.extensions_mut().insert(Streamed);

@@ -1,5 +1,7 @@
 //! The contract: the committed file is what the code says, and the code does what it says.
 
+#![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
+
 use std::path::Path;
 
 use mue_engine::{ModelFolder, ModelSource};

@@ -9,6 +9,7 @@ mod eval;
 mod health;
 mod hub;
 mod import;
+mod operations;
 mod pull;
 mod pull_refusals;
 mod pull_resume;

@@ -20,6 +20,9 @@ pub(crate) struct TaskProblems;
 /// Of the routes that need a key and read no body.
 pub(crate) struct GuardedProblems;
 
+/// Of the route that reloads.
+pub(crate) struct ReloadProblems;
+
 /// Of the routes that are open to everybody.
 pub(crate) struct OpenProblems;
 
@@ -37,9 +40,12 @@ impl IntoResponses for TaskProblems {
             Code::InvalidRequest,
             Code::InvalidImage,
             Code::ImageTooLarge,
+            Code::ImageUrlRefused,
+            Code::ImageUrlFailed,
             Code::TooManyRows,
             Code::QueueFull,
             Code::TooManyRequests,
+            Code::RateLimited,
             Code::ModelFailed,
             Code::Internal,
             Code::ShuttingDown,
@@ -51,7 +57,20 @@ impl IntoResponses for TaskProblems {
 
 impl IntoResponses for GuardedProblems {
     fn responses() -> Responses {
-        problems(&[Code::Unauthorized, Code::Internal])
+        problems(&[Code::Unauthorized, Code::RateLimited, Code::Internal])
+    }
+}
+
+impl IntoResponses for ReloadProblems {
+    fn responses() -> Responses {
+        problems(&[
+            Code::Unauthorized,
+            Code::KeysRequired,
+            Code::ReloadInProgress,
+            Code::RateLimited,
+            Code::ReloadFailed,
+            Code::Internal,
+        ])
     }
 }
 

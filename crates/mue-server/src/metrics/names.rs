@@ -10,6 +10,7 @@ pub(super) const HTTP_RESPONSES: &str = "mue_http_responses_total";
 pub(super) const STAGE_DURATION: &str = "mue_stage_duration_seconds";
 pub(super) const EXIT_CHOICES: &str = "mue_exit_choices_total";
 pub(super) const QUALITY_FLOOR: &str = "mue_quality_floor";
+pub(super) const REQUESTS_ACTIVE: &str = "mue_requests_active";
 pub(super) const QUEUE_REQUESTS: &str = "mue_queue_requests";
 pub(super) const QUEUE_ROWS: &str = "mue_queue_rows";
 pub(super) const QUEUE_ROWS_MAX: &str = "mue_queue_rows_max";
@@ -35,11 +36,12 @@ pub(super) const CACHE_BYTES: &str = "mue_image_cache_bytes";
 pub(super) const CACHE_BYTES_MAX: &str = "mue_image_cache_bytes_max";
 pub(super) const REJECTIONS: &str = "mue_rejections_total";
 pub(super) const ENDED: &str = "mue_ended_total";
+pub(super) const RELOADS: &str = "mue_reloads_total";
 pub(super) const MODEL_READY: &str = "mue_model_ready";
 pub(super) const MODEL_BUILDS: &str = "mue_model_builds_total";
 pub(super) const MODEL_PANICS: &str = "mue_model_panics_total";
 
-const COUNTERS: [(&str, &str); 15] = [
+const COUNTERS: [(&str, &str); 16] = [
     (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
     (EXIT_CHOICES, "Requests that could be read, by task and by how they ask to exit"),
     (HTTP_RESPONSES, "Responses by route and status"),
@@ -54,12 +56,14 @@ const COUNTERS: [(&str, &str); 15] = [
     (REJECTIONS, "Lists of requests that the batcher turned away, by reason"),
     (ENDED, "Results by outcome and by the stage they ended in; a list has several"),
     (MODEL_BUILDS, "Attempts to build the model, by outcome"),
+    (RELOADS, "Attempts to reload settings and model, by outcome"),
     (MODEL_PANICS, "Panics of the model"),
 ];
 
-const GAUGES: [(&str, &str); 12] = [
+const GAUGES: [(&str, &str); 13] = [
     (BUILD_INFO, "Always 1; the version is a label"),
     (START_TIME, "When the process started, in seconds since 1970"),
+    (REQUESTS_ACTIVE, "Requests under way, whatever they wait for"),
     (QUEUE_REQUESTS, "Requests in the queue"),
     (QUEUE_ROWS, "Rows in the queue"),
     (QUEUE_ROWS_MAX, "Rows that may wait, reserved ones included"),

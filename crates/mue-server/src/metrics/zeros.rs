@@ -12,12 +12,13 @@ use crate::answering::Task;
 use crate::problem::Code;
 
 /// Outcomes of requests that an alert or a panel asks for by name.
-const OUTCOMES: [Code; 6] = [
+const OUTCOMES: [Code; 7] = [
     Code::DeadlineExceeded,
     Code::Internal,
     Code::ModelFailed,
     Code::ModelUnavailable,
     Code::QueueFull,
+    Code::RateLimited,
     Code::TooManyRequests,
 ];
 
@@ -32,6 +33,7 @@ impl Metrics {
         }
         for outcome in ["ok", "failed"] {
             self.zero(names::MODEL_BUILDS, &[("outcome", outcome)]);
+            self.zero(names::RELOADS, &[("outcome", outcome)]);
         }
         for outcome in Outcome::ALL {
             for stage in Stage::ALL {

@@ -14,6 +14,7 @@ const ADVICE = {
   too_many_rows: "Fewer beams or fewer hypotheses will fit.",
   queue_full: "Others are asking too.",
   too_many_requests: "Others are asking too.",
+  rate_limited: "This key has asked as often as it may for now.",
   deadline_exceeded: "The server was too busy to answer in time.",
   shutting_down: "Try again when it is back.",
   model_unavailable: "The model is being loaded anew; a moment later it may be back.",

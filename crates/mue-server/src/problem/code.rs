@@ -9,18 +9,24 @@ use utoipa::ToSchema;
 pub(crate) enum Code {
     MalformedBody,
     Unauthorized,
+    KeysRequired,
     NotFound,
     MethodNotAllowed,
     BodyTooSlow,
+    ReloadInProgress,
     BodyTooLarge,
     UnsupportedMediaType,
     InvalidRequest,
     InvalidImage,
     ImageTooLarge,
+    ImageUrlRefused,
+    ImageUrlFailed,
     TooManyRows,
     QueueFull,
     TooManyRequests,
+    RateLimited,
     ModelFailed,
+    ReloadFailed,
     Internal,
     ShuttingDown,
     ModelUnavailable,
@@ -29,21 +35,27 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every kind.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::MalformedBody,
         Self::Unauthorized,
+        Self::KeysRequired,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::BodyTooSlow,
+        Self::ReloadInProgress,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::ImageTooLarge,
+        Self::ImageUrlRefused,
+        Self::ImageUrlFailed,
         Self::TooManyRows,
         Self::QueueFull,
         Self::TooManyRequests,
+        Self::RateLimited,
         Self::ModelFailed,
+        Self::ReloadFailed,
         Self::Internal,
         Self::ShuttingDown,
         Self::ModelUnavailable,
@@ -52,73 +64,78 @@ impl Code {
 
     /// Its name.
     pub(crate) fn name(self) -> &'static str {
-        self.parts().0
+        self.words().0
     }
 
     /// Its status.
     pub(crate) fn status(self) -> StatusCode {
-        self.parts().1
+        match self {
+            Self::MalformedBody => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::KeysRequired => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::ReloadInProgress => StatusCode::CONFLICT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::InvalidRequest
+            | Self::InvalidImage
+            | Self::ImageTooLarge
+            | Self::ImageUrlRefused
+            | Self::ImageUrlFailed
+            | Self::TooManyRows => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::QueueFull | Self::TooManyRequests | Self::RateLimited => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::ModelFailed | Self::ReloadFailed | Self::Internal => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+            Self::ShuttingDown | Self::ModelUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        }
     }
 
     /// It in words.
     pub(crate) fn title(self) -> &'static str {
-        self.parts().2
+        self.words().1
     }
 
-    /// Name, status, title.
-    fn parts(self) -> (&'static str, StatusCode, &'static str) {
-        use StatusCode as Status;
+    /// Name and title.
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            Self::MalformedBody => {
-                ("malformed_body", Status::BAD_REQUEST, "The body cannot be read")
+            Self::MalformedBody => ("malformed_body", "The body cannot be read"),
+            Self::Unauthorized => ("unauthorized", "An API key is needed"),
+            Self::KeysRequired => ("keys_required", "The route needs API keys to be configured"),
+            Self::NotFound => ("not_found", "There is nothing here"),
+            Self::MethodNotAllowed => ("method_not_allowed", "The route has other methods"),
+            Self::BodyTooSlow => ("body_too_slow", "The body took too long to arrive"),
+            Self::ReloadInProgress => ("reload_in_progress", "Another reload is not over yet"),
+            Self::BodyTooLarge => ("body_too_large", "The body is too large"),
+            Self::UnsupportedMediaType => {
+                ("unsupported_media_type", "The body has an unsupported media type")
             }
-            Self::Unauthorized => ("unauthorized", Status::UNAUTHORIZED, "An API key is needed"),
-            Self::NotFound => ("not_found", Status::NOT_FOUND, "There is nothing here"),
-            Self::MethodNotAllowed => {
-                ("method_not_allowed", Status::METHOD_NOT_ALLOWED, "The route has other methods")
+            Self::InvalidRequest => ("invalid_request", "The request is not valid"),
+            Self::InvalidImage => ("invalid_image", "The image cannot be used"),
+            Self::ImageTooLarge => ("image_too_large", "The image is too large"),
+            Self::ImageUrlRefused => {
+                ("image_url_refused", "The image's URL is not one to fetch from")
             }
-            Self::BodyTooSlow => {
-                ("body_too_slow", Status::REQUEST_TIMEOUT, "The body took too long to arrive")
+            Self::ImageUrlFailed => ("image_url_failed", "The image could not be fetched"),
+            Self::TooManyRows => {
+                ("too_many_rows", "The request asks for more than can be taken at once")
             }
-            Self::BodyTooLarge => {
-                ("body_too_large", Status::PAYLOAD_TOO_LARGE, "The body is too large")
+            Self::QueueFull => ("queue_full", "The queue is full"),
+            Self::TooManyRequests => ("too_many_requests", "Too many requests are under way"),
+            Self::RateLimited => ("rate_limited", "The key's rate limit is reached"),
+            Self::ModelFailed => ("model_failed", "The model failed on the request"),
+            Self::ReloadFailed => {
+                ("reload_failed", "The reload failed; the former settings and model go on")
             }
-            Self::UnsupportedMediaType => (
-                "unsupported_media_type",
-                Status::UNSUPPORTED_MEDIA_TYPE,
-                "The body has an unsupported media type",
-            ),
-            Self::InvalidRequest => {
-                ("invalid_request", Status::UNPROCESSABLE_ENTITY, "The request is not valid")
-            }
-            Self::InvalidImage => {
-                ("invalid_image", Status::UNPROCESSABLE_ENTITY, "The image cannot be used")
-            }
-            Self::ImageTooLarge => {
-                ("image_too_large", Status::UNPROCESSABLE_ENTITY, "The image is too large")
-            }
-            Self::TooManyRows => (
-                "too_many_rows",
-                Status::UNPROCESSABLE_ENTITY,
-                "The request asks for more than can be taken at once",
-            ),
-            Self::QueueFull => ("queue_full", Status::TOO_MANY_REQUESTS, "The queue is full"),
-            Self::TooManyRequests => {
-                ("too_many_requests", Status::TOO_MANY_REQUESTS, "Too many requests are under way")
-            }
-            Self::ModelFailed => {
-                ("model_failed", Status::INTERNAL_SERVER_ERROR, "The model failed on the request")
-            }
-            Self::Internal => ("internal", Status::INTERNAL_SERVER_ERROR, "The server failed"),
-            Self::ShuttingDown => {
-                ("shutting_down", Status::SERVICE_UNAVAILABLE, "The server is shutting down")
-            }
-            Self::ModelUnavailable => {
-                ("model_unavailable", Status::SERVICE_UNAVAILABLE, "The model is unavailable")
-            }
-            Self::DeadlineExceeded => {
-                ("deadline_exceeded", Status::GATEWAY_TIMEOUT, "The deadline passed")
-            }
+            Self::Internal => ("internal", "The server failed"),
+            Self::ShuttingDown => ("shutting_down", "The server is shutting down"),
+            Self::ModelUnavailable => ("model_unavailable", "The model is unavailable"),
+            Self::DeadlineExceeded => ("deadline_exceeded", "The deadline passed"),
         }
     }
 }

@@ -12,7 +12,11 @@ async fn ask(server: &Server, path: &str, authorization: &str) -> Response {
 }
 
 fn guarded() -> Config {
-    let key = |name: &str, key: &str| ApiKey { name: name.into(), sha256: Digest::of(key) };
+    let key = |name: &str, key: &str| ApiKey {
+        name: name.into(),
+        sha256: Digest::of(key),
+        requests_per_minute_max: 0,
+    };
     Config {
         api_keys: vec![key("alice", "sesame"), key("bob", "abracadabra")],
         ..Config::default()
@@ -61,4 +65,21 @@ async fn pages_of_known_origins_may_ask() {
     assert_eq!(known.headers["access-control-allow-origin"], "https://example.org");
     let unknown = ask("https://example.com").await;
     assert!(!unknown.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_may_ask_so_often() {
+    let mut config = guarded();
+    config.api_keys[0].requests_per_minute_max = 2;
+    let server = Server::with(config);
+    assert_eq!(ask(&server, "/v1/models", "Bearer sesame").await.status, 200);
+    assert_eq!(ask(&server, "/metrics", "Bearer sesame").await.status, 200);
+    let refused = ask(&server, "/v1/models", "Bearer sesame").await;
+    refused.assert_problem(429, "rate_limited");
+    let wait: u64 = refused.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=30).contains(&wait), "{wait}");
+    for _ in 0..5 {
+        assert_eq!(ask(&server, "/v1/models", "Bearer abracadabra").await.status, 200);
+    }
+    ask(&server, "/v1/models", "Bearer open").await.assert_problem(401, "unauthorized");
 }

@@ -25,7 +25,8 @@ async fn every_route_is_in_the_contract_and_the_other_way_round() {
             assert!(![404, 405].contains(&status), "{operation} {path}: {status}");
         }
     }
-    let routes: Vec<&str> = ROUTES
+    let (table, _tests) = ROUTES.split_once("#[cfg(test)]").unwrap();
+    let routes: Vec<&str> = table
         .split(".route(\"")
         .skip(1)
         .filter_map(|rest| rest.split_once('"').map(|(path, _)| path))
@@ -54,7 +55,8 @@ async fn its_examples_are_answered() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_and_its_files_come_from_here() {
-    let key = ApiKey { name: "alice".into(), sha256: Digest::of("sesame") };
+    let key =
+        ApiKey { name: "alice".into(), sha256: Digest::of("sesame"), requests_per_minute_max: 0 };
     let server = Server::with(Config { api_keys: vec![key], ..Config::default() });
     let page = server.get("/docs").await;
     assert_eq!(page.status, 200);

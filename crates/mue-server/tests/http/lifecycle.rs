@@ -1,56 +1,50 @@
 //! A server on a real port, from its start to the end of its drain.
 
-use std::net::SocketAddr;
-
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
-
 use mue_server::Config;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
 
 use crate::server::{Server, picture};
-
-/// One request on a connection of its own.
-async fn call(address: SocketAddr, head: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let length = body.len();
-    let request = format!(
-        "{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
-         content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.unwrap();
-    response
-}
-
-fn status(response: &str) -> &str {
-    response.split(' ').nth(1).unwrap_or_default()
-}
+use crate::socket::{Running, request, rest, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drain_finishes_what_is_in_flight_and_refuses_the_rest() {
     let config = Config { cohort_wait_ms_max: 3_600_000, drain_s_max: 3600, ..Config::default() };
     let server = Server::with(config);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let shutdown = async { stopped.await.unwrap_or_default() };
-    let running =
-        tokio::spawn(mue_server::run(listener, std::sync::Arc::clone(&server.app), shutdown));
-    assert_eq!(status(&call(address, "GET /health/ready", "").await), "200");
+    let mut running = Running::new(&server).await;
+    assert_eq!(status(&running.call("GET /health/ready", "").await), "200");
 
     let asked = json!({"image": picture([1, 1, 1]), "beam_size": 1, "max_tokens": 3}).to_string();
-    let in_flight = tokio::spawn(async move { call(address, "POST /v1/caption", &asked).await });
+    let mut in_flight = running.connect().await;
+    in_flight.write_all(request("POST /v1/caption", &asked).as_bytes()).await.unwrap();
     server.until_queued(1).await;
-    stop.send(()).unwrap();
-    let answer = in_flight.await.unwrap();
-    assert_eq!(status(&answer), "200", "{answer}");
-    running.await.unwrap().unwrap();
+    // Half a request, which keeps the server from ending.
+    let slow = request("POST /v1/caption", &asked);
+    let (first, second) = slow.split_at(slow.len() - 10);
+    let mut slow = running.connect().await;
+    slow.write_all(first.as_bytes()).await.unwrap();
+    server.until_metric("mue_requests_active 2").await;
 
-    server.get("/health/live").await;
-    server.get("/health/ready").await.assert_problem(503, "shutting_down");
-    let refused = server.post("/v1/caption", &json!({"image": "?"})).await;
-    refused.assert_problem(503, "shutting_down");
+    running.stop();
+    let answer = rest(&mut in_flight).await;
+    assert_eq!(status(&answer), "200", "{answer}");
+    let refused = running.call("GET /health/ready", "").await;
+    assert_eq!(status(&refused), "503");
+    assert!(refused.contains("shutting_down"), "{refused}");
+    assert_eq!(status(&running.call("GET /health/live", "").await), "200");
+    assert_eq!(status(&running.call("POST /v1/caption", &asked).await), "503");
+    slow.write_all(second.as_bytes()).await.unwrap();
+    assert_eq!(status(&rest(&mut slow).await), "503", "it was not complete when the drain began");
+    running.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_ends_though_a_client_does_not() {
+    let server = Server::with(Config { drain_s_max: 0, ..Config::default() });
+    let mut running = Running::new(&server).await;
+    let mut slow = running.connect().await;
+    let half = "POST /v1/caption HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{";
+    slow.write_all(half.as_bytes()).await.unwrap();
+    running.stop();
+    running.stopped().await;
 }

@@ -143,11 +143,14 @@ fn no_file_refers_to_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_needs_no_key_but_its_questions_do() {
-    let key = ApiKey { name: "alice".into(), sha256: Digest::of("sesame") };
+async fn the_page_and_its_link_need_no_key_but_its_questions_do() {
+    let key =
+        ApiKey { name: "alice".into(), sha256: Digest::of("sesame"), requests_per_minute_max: 0 };
     let server = Server::with(Config { api_keys: vec![key], ..Config::default() });
     for file in files() {
         assert_eq!(get(&server, &path(&file), None).await.status, 200, "{file}");
     }
+    assert!(text("index.html").contains("href=\"docs\""));
+    assert_eq!(get(&server, "/docs", None).await.status, 200);
     assert_eq!(get(&server, "/v1/models", None).await.status, 401);
 }

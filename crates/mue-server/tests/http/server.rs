@@ -1,6 +1,7 @@
 //! A server on a tiny random model, called without a network.
 
 use std::io::Cursor;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,8 +10,8 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mue_engine::batcher::Handle;
-use mue_engine::{BatchOfa, DeviceChoice, Encoding, Engine, EngineSettings};
-use mue_server::{App, Config, Metrics, router};
+use mue_engine::{BatchOfa, DeviceChoice, Encoding, Engine, EngineObserver, EngineSettings};
+use mue_server::{App, Config, LoadError, Loaded, Metrics, router};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -51,18 +52,32 @@ impl Server {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        Self::observed(config, |metrics| metrics)
+    }
+
+    /// With something between the engine and the metrics.
+    pub(crate) fn observed<O: EngineObserver + 'static>(
+        config: Config,
+        observer: impl FnOnce(Arc<Metrics>) -> Arc<O>,
+    ) -> Self {
         let folder = Folder::new(1, Encoding::Decomposed);
         let metrics = Metrics::new().unwrap();
-        let settings = EngineSettings {
-            device: DeviceChoice::Flex,
-            batcher: config.batcher(),
-            warm_up: false,
-            ..EngineSettings::default()
-        };
-        let observer = Arc::clone(&metrics);
-        let engine = Engine::open(folder.path(), settings, observer).unwrap();
+        let engine = open(folder.path(), &config, observer(Arc::clone(&metrics)));
         let batcher = engine.batcher().clone();
         Self { app: App::new(engine, config, metrics), batcher, _folder: folder }
+    }
+
+    /// One that reloads what `loader` says.
+    pub(crate) fn reloadable(
+        config: Config,
+        loader: impl Fn(Arc<Metrics>) -> Result<Loaded, LoadError> + Send + Sync + 'static,
+    ) -> Self {
+        let folder = Folder::new(1, Encoding::Decomposed);
+        let metrics = Metrics::new().unwrap();
+        let observer = Arc::clone(&metrics);
+        let engine = open(folder.path(), &config, observer);
+        let batcher = engine.batcher().clone();
+        Self { app: App::reloadable(engine, config, metrics, loader), batcher, _folder: folder }
     }
 
     pub(crate) fn router(&self) -> Router {
@@ -91,6 +106,13 @@ impl Server {
         }
     }
 
+    /// Waits until the metrics have a line.
+    pub(crate) async fn until_metric(&self, line: &str) {
+        while !self.get("/metrics").await.text.lines().any(|found| found == line) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Response {
         self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
@@ -98,6 +120,21 @@ impl Server {
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Response {
         self.send(post(path, body.to_string())).await
     }
+}
+
+/// An engine on a model folder.
+pub(crate) fn open(
+    folder: &Path,
+    config: &Config,
+    observer: Arc<impl EngineObserver + 'static>,
+) -> Engine {
+    let settings = EngineSettings {
+        device: DeviceChoice::Flex,
+        batcher: config.batcher(),
+        warm_up: false,
+        ..EngineSettings::default()
+    };
+    Engine::open(folder, settings, observer).unwrap()
 }
 
 /// A JSON request.

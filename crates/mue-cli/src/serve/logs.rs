@@ -1,0 +1,56 @@
+//! Log lines on standard error, for people or for programs.
+
+use anyhow::{Context, anyhow};
+use mue_server::{Config, LogFormat};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::error::user_error;
+
+/// Which lines are written.
+///
+/// # Errors
+///
+/// If `log_level` is neither a level nor a list of levels by module.
+pub(super) fn filter(config: &Config) -> anyhow::Result<Targets> {
+    config.log_level.parse().map_err(|error| {
+        let error = anyhow!("log_level {:?}: {error}", config.log_level);
+        user_error(error, "it is such as `info` or `warn,mue_server=debug`")
+    })
+}
+
+/// Writes them from now on.
+///
+/// # Errors
+///
+/// If this process does so already.
+pub(super) fn start(format: LogFormat, filter: Targets) -> anyhow::Result<()> {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_filter(filter).boxed(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_span_list(false);
+            lines.with_filter(filter).boxed()
+        }
+    };
+    Registry::default().with(lines).try_init().context("cannot write log lines")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_may_be_by_module() {
+        let filter = |level: &str| {
+            filter(&Config { log_level: level.into(), ..Config::default() }).map(drop)
+        };
+        for level in ["info", "WARN", "off", "warn,mue_server=debug"] {
+            assert!(filter(level).is_ok(), "{level}");
+        }
+        let error = filter("mue_server=loud").unwrap_err().to_string();
+        assert!(error.contains("log_level"), "{error}");
+    }
+}

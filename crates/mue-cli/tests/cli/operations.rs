@@ -1,0 +1,142 @@
+//! `mue serve` as its operators know it: signals, log lines, exit codes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::mue;
+
+/// A server on a free port.
+struct Serving {
+    process: Child,
+    welcome: String,
+    address: String,
+    log: BufReader<ChildStderr>,
+}
+
+impl Serving {
+    fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut command = mue(folder);
+        command.args(["serve", "--listen", "127.0.0.1:0", "--device", "flex"]).args(args);
+        command.env("MUE_LOG_FORMAT", "json");
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut welcome = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap());
+        let address = welcome.split("://").nth(1).and_then(|rest| rest.split(',').next());
+        let address = address.expect(&welcome).to_owned();
+        Self { process, welcome, address, log }
+    }
+
+    /// The status that a request is answered with.
+    fn status(&self, path: &str, headers: &str) -> u16 {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        stream.write_all(format!("{head}{headers}\r\n").as_bytes()).unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).unwrap();
+        response.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let kill = format!("kill -s {name} {}", self.process.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Reads log lines until one says this.
+    fn until_logged(&mut self, message: &str) -> Value {
+        loop {
+            let mut line = String::new();
+            assert_ne!(self.log.read_line(&mut line).unwrap(), 0, "it never said {message:?}");
+            let line: Value = serde_json::from_str(&line).unwrap();
+            if line["message"] == message {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // Over already where a test has waited for it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The SHA-256 of `old` and of `new`.
+const OLD: &str = "cba06b5736faf67e54b07b561eae94395e774c517a7d910a54369e1263ccfbd4";
+const NEW: &str = "11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437";
+
+fn settings(folder: &Path, text: &str) {
+    std::fs::write(folder.join("new.toml"), text).unwrap();
+    std::fs::rename(folder.join("new.toml"), folder.join("server.toml")).unwrap();
+}
+
+#[test]
+fn a_signal_to_end_ends_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::start(folder.path(), &["--threads", "1"]);
+    assert!(server.welcome.contains("threads 1,"), "{}", server.welcome);
+    assert_eq!(server.status("/health/ready", ""), 200);
+    server.signal("TERM");
+    server.until_logged("draining");
+    assert_eq!(server.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_request_is_one_line_with_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Serving::start(folder.path(), &[]);
+    assert_eq!(server.status("/v1/models", "x-request-id: the-first\r\n"), 200);
+    let line = server.until_logged("answered");
+    assert_eq!((&line["level"], &line["status"]), (&"INFO".into(), &200.into()), "{line}");
+    assert!(line["duration_ms"].as_f64().unwrap() > 0.0, "{line}");
+    let span = &line["span"];
+    assert_eq!((&span["id"], &span["method"]), (&"the-first".into(), &"GET".into()), "{line}");
+    assert_eq!(span["route"], "/v1/models");
+}
+
+#[test]
+fn a_hangup_loads_the_settings_anew_if_they_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = |sha256: &str| format!("api_keys = [{{ name = \"a\", sha256 = \"{sha256}\" }}]\n");
+    settings(folder.path(), &keys(OLD));
+    let mut server = Serving::start(folder.path(), &["--config", "server.toml"]);
+    let (old, new) = ("authorization: Bearer old\r\n", "authorization: Bearer new\r\n");
+    assert_eq!((server.status("/v1/models", old), server.status("/v1/models", new)), (200, 401));
+
+    settings(folder.path(), &format!("{}rows = 3\n", keys(NEW)));
+    server.signal("HUP");
+    let line = server.until_logged("the reload failed; the former settings and model go on");
+    assert!(line["cause"].as_str().unwrap().contains("rows"), "{line}");
+    assert_eq!((server.status("/v1/models", old), server.status("/v1/models", new)), (200, 401));
+
+    settings(folder.path(), &keys(NEW));
+    server.signal("HUP");
+    server.until_logged("reloaded");
+    assert_eq!((server.status("/v1/models", old), server.status("/v1/models", new)), (401, 200));
+}
+
+#[test]
+fn settings_that_cannot_hold_are_the_operators_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong = [
+        ("MUE_LOG_LEVEL", "mue_server=loud"),
+        ("MUE_LOG_FORMAT", "xml"),
+        ("MUE_TLS_KEY", "key.pem"),
+        ("MUE_IMAGE_URL_HOSTS", "[\"https://example.org/\"]"),
+        ("MUE_IMAGE_URL_NETWORKS", "[\"10.0.0.0/99\"]"),
+    ];
+    for (name, value) in wrong {
+        let output = mue(folder.path()).args(["serve", "--check"]).env(name, value).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{name}");
+        let key = name.strip_prefix("MUE_").unwrap().to_lowercase();
+        let said = String::from_utf8(output.stderr).unwrap().to_lowercase();
+        assert!(said.contains(&key) || said.contains("the environment"), "{name}: {said}");
+    }
+}

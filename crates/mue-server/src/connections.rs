@@ -1,0 +1,139 @@
+//! Connections: how many there may be, how long and how large the head of a request, and TLS.
+//!
+//! A client that sends its head slowly, or none, is cut off after `header_ms_max`; one whose head is
+//! too large is answered 431. Clients that come when there are `connections_max` wait in the
+//! system's backlog.
+
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::tls::Tls;
+
+/// How long to wait when the system has no more files to open.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Where clients come from: a socket, with TLS or without.
+pub struct Listener {
+    tcp: TcpListener,
+    tls: Option<Tls>,
+}
+
+impl Listener {
+    /// Connections that speak TLS.
+    pub fn tls(tcp: TcpListener, tls: Tls) -> Self {
+        Self { tcp, tls: Some(tls) }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None }
+    }
+}
+
+/// How connections are served.
+#[derive(Clone)]
+struct Connection {
+    http: http1::Builder,
+    router: Router,
+    tls: Option<Tls>,
+    head_max: Duration,
+}
+
+/// Serves connections until `stop`, then closes those that are idle and lets the others end with
+/// the answer that they wait for.
+///
+/// Dropping the future closes all of them.
+pub(crate) async fn serve(
+    Listener { tcp, tls }: Listener,
+    router: Router,
+    config: &Config,
+    stop: impl Future<Output = ()>,
+) {
+    let connection = Connection::new(config, router, tls);
+    let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let watch = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, tcp.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut stop => break,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => continue,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let served = connection.clone().serve(stream, watch.watcher());
+                tasks.spawn(async move {
+                    let _place = place;
+                    served.await;
+                });
+            }
+            Err(error) if of_the_client(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept connections");
+                tokio::time::sleep(ACCEPT_AGAIN).await;
+            }
+        }
+    }
+    drop(tcp);
+    watch.shutdown().await;
+}
+
+impl Connection {
+    fn new(config: &Config, router: Router, tls: Option<Tls>) -> Self {
+        let head_max = Duration::from_millis(config.header_ms_max);
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(head_max)
+            .max_header_size(config.header_bytes_max);
+        Self { http, router, tls, head_max }
+    }
+
+    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+        // Events of a stream are small and should not wait for each other.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "no TCP_NODELAY");
+        }
+        let Some(tls) = &self.tls else { return self.http(stream, watcher).await };
+        match tokio::time::timeout(self.head_max, tls.accept(stream)).await {
+            Ok(Ok(stream)) => self.http(stream, watcher).await,
+            Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+            Err(_) => tracing::debug!("the TLS handshake took too long"),
+        }
+    }
+
+    async fn http<S>(&self, stream: S, watcher: Watcher)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
+        let service = TowerToHyperService::new(self.router.clone());
+        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+fn of_the_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
