@@ -26,7 +26,7 @@ async fn serve(config: Config) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = App::new(engine, config, metrics);
-    tokio::spawn(mue_server::run(listener.into(), app, std::future::pending()));
+    tokio::spawn(mue_server::run(listener, app, std::future::pending()));
     format!("http://{address}")
 }
 

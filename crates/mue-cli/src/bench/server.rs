@@ -46,7 +46,7 @@ impl Server {
         let address = listener.local_addr()?;
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
-        let running = runtime.spawn(mue_server::run(listener.into(), app, shutdown));
+        let running = runtime.spawn(mue_server::run(listener, app, shutdown));
         Ok(Self { address, runtime, stop: Some(stop), running })
     }
 
