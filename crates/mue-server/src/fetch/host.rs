@@ -18,7 +18,7 @@ enum Name {
     Is(String),
 }
 
-/// A text is no [`HostRule`].
+/// A text is no rule for hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a host is such as example.org, *.example.org, example.org:8080, [::1] or *")]
 pub struct HostRuleError;
