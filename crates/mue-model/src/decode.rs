@@ -1,19 +1,22 @@
 //! The decoder run: requests of any age share a step, and inside a step each leaves at its layer.
 
+mod exits;
+mod layer;
+mod step;
+
 use burn::tensor::Tensor;
 
 use crate::attention::KeysValues;
-use crate::exit::{BranchPolicy, LayerSignal};
+use crate::exit::BranchPolicy;
 use crate::gather::Gathering;
 use crate::macs::Computed;
-use crate::model::{DecoderState, Execution, Ofa};
-use crate::prediction::{LayerAnswer, Prediction};
-use crate::rows::{RowIndex, SelectRows, index, to_host, token_ids};
+use crate::model::{DecoderState, Ofa};
+use crate::prediction::Prediction;
+use crate::rows::RowIndex;
 use crate::search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings};
-use crate::similarity::Products;
-use crate::source::{Attending, Source, cross_attend};
-use crate::tables::DecoderTables;
+use crate::source::Source;
 use crate::trace::DecoderCost;
+use step::Step;
 
 /// A set of requests that decode together.
 ///
@@ -219,38 +222,6 @@ fn drop_columns(states: Tensor<3>, unused: usize) -> Tensor<3> {
     if unused == 0 { states } else { states.narrow(1, unused, columns - unused) }
 }
 
-/// The state of one step while it goes through the layers.
-struct Step {
-    /// Residual stream of every row, `[rows, target, d_model]`; frozen where a row has left.
-    hidden: Tensor<3>,
-    /// Self-attention bias of every layer, `[rows, target, cached, layers * heads]`.
-    bias: Tensor<4>,
-    /// Requests still running.
-    active: Vec<usize>,
-    /// By request: first row.
-    first_rows: Vec<usize>,
-    /// By row: tokens processed before this step.
-    ages: Vec<usize>,
-    exits: Vec<StepExit>,
-    /// By request: the answer of the newest layer that was asked.
-    answers: Vec<Option<LayerAnswer>>,
-}
-
-impl Step {
-    /// Whether the logits of a request's exit layer are there.
-    fn is_answered(&self, request: usize) -> bool {
-        let exit = self.exits[request].layer;
-        self.answers[request].as_ref().is_some_and(|answer| answer.prediction.layer == exit)
-    }
-
-    fn note_answer(&mut self, request: usize, layer: usize, (logits, width): (&[f32], usize)) {
-        let before = self.answers[request].as_ref();
-        let answer = LayerAnswer::new(layer, logits.to_vec(), width, before);
-        self.exits[request].predictions.push(answer.prediction);
-        self.answers[request] = Some(answer);
-    }
-}
-
 impl Ofa {
     /// An empty set.
     pub fn begin_decode(&self) -> DecoderRun {
@@ -313,309 +284,6 @@ impl Ofa {
         report
     }
 
-    /// State of the newest column, `[rows, 1, d_model]`.
-    fn newest(&self, step: &Step) -> Tensor<3> {
-        let target = step.hidden.dims()[1];
-        step.hidden.clone().narrow(1, target - 1, 1)
-    }
-
-    fn begin_step(&self, run: &mut DecoderRun) -> Step {
-        let ages = run.ages();
-        let oldest = ages.iter().copied().max().unwrap_or(0);
-        let columns = match self.decoder_state() {
-            DecoderState::Propagate => run.columns(),
-            DecoderState::Recompute | DecoderState::RecomputePrefix => oldest,
-        };
-        let target = match self.decoder_state() {
-            DecoderState::Propagate => 1,
-            DecoderState::Recompute | DecoderState::RecomputePrefix => columns + 1,
-        };
-        let tokens: Vec<Vec<u32>> = run
-            .requests
-            .iter()
-            .flat_map(|request| request.search.prefixes(target, self.config().pad_token_id))
-            .collect();
-        let embedded = self.encoder().embed(token_ids(&tokens, self.device()));
-        let hidden = self.decoder().embed(embedded);
-        let tables = self.tables().decoder(self.decoder().positions(), oldest + 1);
-        let bias = step_bias(&tables, &ages, columns + 1, target);
-        Step {
-            hidden,
-            bias,
-            active: (0..run.requests.len()).collect(),
-            first_rows: run.first_rows(),
-            ages,
-            exits: vec![StepExit::none(); run.requests.len()],
-            answers: vec![None; run.requests.len()],
-        }
-    }
-
-    /// Runs one layer for the active requests; returns the rows that it computed.
-    fn run_layer(&self, run: &mut DecoderRun, step: &mut Step, layer: usize) -> usize {
-        let computed = match self.gathers(run, step, layer) {
-            true => step.active.clone(),
-            false => (0..run.requests.len()).collect(),
-        };
-        let rows = self.rows_of(run, step, &computed);
-        let cached = self.cached(run, step, layer, &rows);
-        for request in &computed {
-            let Request { source, .. } = &mut run.requests[*request];
-            if source.prepare(self.decoder(), layer) {
-                run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
-            }
-        }
-        let before = run.gathering.select(step.hidden.clone(), &rows);
-        let bias = self.layer_bias(run, step, layer, &rows);
-        let attending: Vec<Attending<'_>> =
-            computed.iter().map(|request| self.attending(run, step, *request)).collect();
-        let after = self.decoder().layers[layer].forward(
-            before.clone(),
-            &cached,
-            bias,
-            |attention, queries| cross_attend(attention, queries, &attending, layer),
-        );
-        drop(attending);
-        let macs = self.charge(run, step, &computed, layer);
-        run.computed.layer(layer, rows.rows().len(), macs);
-        self.note_step_similarities(run, step, &computed, (before, after.clone()));
-        let row_count = rows.rows().len();
-        let active = self.rows_of(run, step, &step.active);
-        // Without a gather, rows are numbered as in the set.
-        let after = match computed.len() == step.active.len() {
-            true => after,
-            false => run.gathering.select(after, &active),
-        };
-        step.hidden = run.gathering.put(step.hidden.clone(), after, &active);
-        self.ask(run, step, layer);
-        self.leave_step(run, step, layer);
-        row_count
-    }
-
-    /// Whether a layer runs on the active rows alone: their states and caches are gathered then.
-    fn gathers(&self, run: &DecoderRun, step: &Step, layer: usize) -> bool {
-        let options = self.options();
-        let mut saved = 0;
-        let mut active_rows = 0;
-        for (place, Request { source, search, .. }) in run.requests.iter().enumerate() {
-            if step.active.contains(&place) {
-                active_rows += search.rows();
-                continue;
-            }
-            let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
-            saved += search.rows() as u64 * token + source.pending_macs(self.macs(), layer);
-        }
-        let elements = active_rows * self.config().d_model * (1 + 2 * run.columns());
-        options.execution == Execution::Compacted
-            && (saved == 0 || options.gather.pays(elements, saved))
-    }
-
-    /// The rows of some requests.
-    fn rows_of(&self, run: &DecoderRun, step: &Step, requests: &[usize]) -> RowIndex {
-        let rows = requests
-            .iter()
-            .flat_map(|request| {
-                let first = step.first_rows[*request];
-                first..first + run.requests[*request].search.rows()
-            })
-            .collect();
-        RowIndex::new(rows, step.ages.len(), self.device())
-    }
-
-    /// Keys and values that the given rows attend to at a layer, the newest columns included.
-    fn cached(
-        &self,
-        run: &mut DecoderRun,
-        step: &Step,
-        layer: usize,
-        rows: &RowIndex,
-    ) -> KeysValues {
-        let decoder_layer = &self.decoder().layers[layer];
-        if self.decoder_state() != DecoderState::Propagate {
-            return decoder_layer.self_keys_values(step.hidden.clone().select_rows(rows));
-        }
-        let columns = run.columns();
-        let filled = run.caches[layer].as_ref().map_or(0, |cache| cache.keys.dims()[2]);
-        let mut pending = Vec::new();
-        if let Some(states) = run.exit_states.as_ref().filter(|_| filled < columns) {
-            pending.push(states.clone().narrow(1, filled, columns - filled));
-        }
-        pending.push(step.hidden.clone());
-        let pending = if pending.len() == 1 { pending.remove(0) } else { Tensor::cat(pending, 1) };
-        let fresh = decoder_layer.self_keys_values(pending);
-        let valid = step.ages.iter().map(|age| (columns - filled).min(*age) + 1).sum();
-        run.computed.macs += self.macs().self_keys_values(valid);
-        let all = match run.caches[layer].take() {
-            Some(cache) => KeysValues::concat(vec![cache, fresh]),
-            None => fresh.map(crate::rows::contiguous),
-        };
-        run.caches[layer] = Some(all.clone());
-        run.gathering.select(all, rows)
-    }
-
-    fn attending<'a>(&self, run: &'a DecoderRun, step: &Step, request: usize) -> Attending<'a> {
-        let Request { source, search, .. } = &run.requests[request];
-        let target = step.hidden.dims()[1];
-        let positions =
-            (0..target).map(|column| (search.step() + column + 1).saturating_sub(target)).collect();
-        Attending { source, rows: search.rows(), positions }
-    }
-
-    /// The layer's self-attention bias, `[rows, heads, target, cached]`.
-    fn layer_bias(
-        &self,
-        run: &mut DecoderRun,
-        step: &Step,
-        layer: usize,
-        rows: &RowIndex,
-    ) -> Tensor<4> {
-        let heads = self.config().decoder_attention_heads;
-        let bias = step.bias.clone().narrow(3, layer * heads, heads);
-        run.gathering.select(bias, rows).permute([0, 3, 1, 2]) // [rows, heads, target, cached]
-    }
-
-    /// Books what the layer cost each request alone; returns the sum without keys and values.
-    fn charge(&self, run: &mut DecoderRun, step: &Step, requests: &[usize], layer: usize) -> u64 {
-        let mut total = 0;
-        for request in requests {
-            let Request { source, search, cost, .. } = &mut run.requests[*request];
-            let tokens = match self.decoder_state() {
-                DecoderState::Propagate => 1,
-                DecoderState::Recompute | DecoderState::RecomputePrefix => search.step() + 1,
-            };
-            let rows = search.rows() as u64;
-            let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
-            total += rows * tokens as u64 * token;
-            if tokens > 1 {
-                total += rows * self.macs().self_keys_values(tokens);
-            }
-            if step.active.contains(request) {
-                cost.layer(self.macs(), source, (search.step(), search.rows()), (layer, tokens));
-            }
-        }
-        total
-    }
-
-    fn note_step_similarities(
-        &self,
-        run: &DecoderRun,
-        step: &mut Step,
-        requests: &[usize],
-        (before, after): (Tensor<3>, Tensor<3>),
-    ) {
-        let asks = |request: &usize| run.requests[*request].policy.needs_similarity();
-        if !step.active.iter().any(asks) {
-            return;
-        }
-        let [_, target, _] = before.dims();
-        let products = Products::of(before, after);
-        let mut first = 0;
-        for request in requests {
-            let Request { search, policy, .. } = &run.requests[*request];
-            let rows = first..first + search.rows();
-            first = rows.end;
-            if policy.needs_similarity() && step.active.contains(request) {
-                let tokens = match self.decoder_state() {
-                    DecoderState::RecomputePrefix => search.step() + 1,
-                    DecoderState::Propagate | DecoderState::Recompute => 1,
-                };
-                let similarity = products.cosine(rows, target - tokens..target);
-                step.exits[*request].similarities.push(similarity);
-            }
-        }
-    }
-
-    /// Reads the answers of the active requests whose policy asks this layer; after the last one
-    /// nothing hangs on them.
-    fn ask(&self, run: &mut DecoderRun, step: &mut Step, layer: usize) {
-        let is_last = layer + 1 == self.decoder().layers.len();
-        let asking: Vec<usize> = step
-            .active
-            .iter()
-            .copied()
-            .filter(|place| !is_last && run.requests[*place].policy.needs_prediction(layer + 1))
-            .collect();
-        if asking.is_empty() {
-            return;
-        }
-        let vocabulary = self.config().vocab_size;
-        let newest = self.newest(step);
-        let logits = self.head(run, step, &newest, &asking);
-        let mut rest = logits.as_slice();
-        for place in asking {
-            let Request { search, cost, .. } = &mut run.requests[place];
-            cost.asked(search.rows() as u64 * self.macs().head());
-            let (own, others) = rest.split_at(search.rows() * vocabulary);
-            rest = others;
-            step.note_answer(place, layer + 1, (own, vocabulary));
-        }
-    }
-
-    /// Logits of every row at its exit state, `[rows, vocabulary]`; those of requests that asked
-    /// the layer at which they left are there already.
-    fn exit_logits(&self, run: &mut DecoderRun, step: &mut Step, newest: &Tensor<3>) -> Vec<f32> {
-        let open: Vec<usize> =
-            (0..run.requests.len()).filter(|place| !step.is_answered(*place)).collect();
-        let computed = match open.is_empty() {
-            true => Vec::new(),
-            false => self.head(run, step, newest, &open),
-        };
-        let mut rest = computed.as_slice();
-        let vocabulary = self.config().vocab_size;
-        let mut logits = Vec::with_capacity(step.ages.len() * vocabulary);
-        for place in 0..run.requests.len() {
-            let Request { search, policy, cost, .. } = &mut run.requests[place];
-            let was_asked = step.is_answered(place);
-            cost.answered(search.rows() as u64 * self.macs().head(), was_asked);
-            if let Some(answer) = step.answers[place].as_ref().filter(|_| was_asked) {
-                logits.extend_from_slice(&answer.logits);
-                continue;
-            }
-            let (own, others) = rest.split_at(search.rows() * vocabulary);
-            rest = others;
-            logits.extend_from_slice(own);
-            let layer = step.exits[place].layer;
-            if policy.needs_prediction(layer) {
-                step.note_answer(place, layer, (own, vocabulary));
-            }
-        }
-        logits
-    }
-
-    /// The LM head on the newest tokens of some requests, `[rows, vocabulary]` row-major.
-    fn head(
-        &self,
-        run: &mut DecoderRun,
-        step: &Step,
-        newest: &Tensor<3>,
-        requests: &[usize],
-    ) -> Vec<f32> {
-        let rows = self.rows_of(run, step, requests);
-        run.computed.macs += rows.rows().len() as u64 * self.macs().head();
-        let states = newest.clone().select_rows(&rows).squeeze_dim(1); // [rows, d_model]
-        to_host(self.decoder().logits(states, self.encoder().token_table()))
-    }
-
-    fn leave_step(&self, run: &DecoderRun, step: &mut Step, layer: usize) {
-        let layers = self.decoder().layers.len();
-        let exits = &mut step.exits;
-        step.active.retain(|request| {
-            let exit = &mut exits[*request];
-            exit.layer = layer + 1;
-            let Request { search, policy, .. } = &run.requests[*request];
-            let similarity = exit.similarities.last().copied();
-            let prediction =
-                exit.predictions.last().copied().filter(|answer| answer.layer == layer + 1);
-            let signal = LayerSignal {
-                layer: layer + 1,
-                layers,
-                step: search.step(),
-                similarity,
-                prediction,
-            };
-            !policy.exits(signal)
-        });
-    }
-
     /// Lets every search choose its tokens, and takes finished requests out.
     fn advance(&self, run: &mut DecoderRun, step: Step, logits: &[f32]) -> Vec<RequestStep> {
         let vocabulary = self.config().vocab_size;
@@ -661,25 +329,4 @@ impl Request {
             cost: self.cost,
         }
     }
-}
-
-/// Bias of the last `target` columns against all `columns`, for rows of different ages,
-/// `[rows, target, columns, layers * heads]`.
-fn step_bias(tables: &DecoderTables, ages: &[usize], columns: usize, target: usize) -> Tensor<4> {
-    let masked = tables.tokens * tables.tokens;
-    let mut pairs = Vec::with_capacity(ages.len() * target * columns);
-    for age in ages {
-        let position = |column: usize| (age + column + 1).checked_sub(columns);
-        for query in columns - target..columns {
-            let query = position(query);
-            pairs.extend((0..columns).map(|key| match (query, position(key)) {
-                (Some(query), Some(key)) if key <= query => query * tables.tokens + key,
-                // Also columns before the row's first token: what they compute is never read.
-                _ => masked,
-            }));
-        }
-    }
-    let width = tables.pairs.dims()[1];
-    let pairs = index(&pairs, &tables.pairs.device());
-    tables.pairs.clone().select(0, pairs).reshape([ages.len(), target, columns, width])
 }
