@@ -30,12 +30,11 @@ pub(crate) fn times_transposed(rows: Tensor<2>, weight: Tensor<2>) -> Tensor<2> 
         return rows.matmul(weight.transpose());
     }
     let inside = parts * part;
-    let divided =
-        weight.clone().narrow(0, 0, inside).reshape([parts, 1, part, inputs]).swap_dims(2, 3); // [parts, 1, in, outputs of a part]
+    let divided = weight.clone().narrow(0, 0, inside).reshape([parts, 1, part, inputs]);
     let product = rows
         .clone()
         .reshape([1, count, 1, inputs])
-        .matmul(divided) // [parts, rows, 1, outputs of a part]
+        .matmul(divided.swap_dims(2, 3)) // [parts, rows, 1, outputs of a part]
         .swap_dims(0, 1)
         .reshape([count, inside]);
     if inside == outputs {

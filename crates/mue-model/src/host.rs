@@ -1,5 +1,5 @@
-//! Element by element in the host's memory: passes that CPU backends make on one thread, one
-//! element at a time.
+//! Element by element in the host's memory: what CPU backends do on one thread, one element at a
+//! time.
 //!
 //! Taking a tensor's data and giving it back copies nothing there, unless it is shared.
 
@@ -18,10 +18,10 @@ pub(crate) fn in_host_memory(device: &Device) -> bool {
 
 /// GELU with the error function.
 pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
-    if !is_here(&input) {
+    let device = input.device();
+    if input.dtype() != DType::F32 || !in_host_memory(&device) {
         return activation::gelu(input);
     }
-    let device = input.device();
     let mut data = input.into_data();
     if let Ok(values) = data.as_mut_slice::<f32>() {
         values.par_chunks_mut(CHUNK).for_each(|values| {
@@ -29,31 +29,6 @@ pub(crate) fn gelu<const D: usize>(input: Tensor<D>) -> Tensor<D> {
         });
     }
     Tensor::from_data(data, &device)
-}
-
-/// The larger of `a + b` and 0.
-pub(crate) fn relu_of_sum<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    if !is_here(&a) {
-        return activation::relu(a + b);
-    }
-    let device = a.device();
-    let (mut sum, terms) = (a.into_data(), b.into_data());
-    if let (Ok(sum), Ok(terms)) = (sum.as_mut_slice::<f32>(), terms.as_slice::<f32>()) {
-        sum.par_chunks_mut(CHUNK).zip(terms.par_chunks(CHUNK)).for_each(|(sum, terms)| {
-            // A comparison that is false of what is not a number, which therefore stays.
-            let add = |(sum, term): (&mut f32, &f32)| {
-                let value = *sum + term;
-                *sum = if value < 0.0 { 0.0 } else { value };
-            };
-            sum.iter_mut().zip(terms).for_each(add);
-        });
-    }
-    Tensor::from_data(sum, &device)
-}
-
-/// Whether a tensor's data are what this module computes with.
-fn is_here<const D: usize>(tensor: &Tensor<D>) -> bool {
-    tensor.dtype() == DType::F32 && in_host_memory(&tensor.device())
 }
 
 /// The error function to about 5e-7, without a branch, so that compilers vectorise it: Abramowitz
@@ -111,17 +86,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_negative_is_cut_off_behind_the_sum() {
-        let (a, b) = (numbers(2 * CHUNK + 3), numbers(2 * CHUNK + 3) * -0.5);
-        let expected = activation::relu(a.clone() + b.clone());
-        assert_eq!(furthest(relu_of_sum(a, b), expected), 0.0);
-    }
-
-    #[test]
     fn what_is_not_a_number_stays_so() {
         let nan = Tensor::<1>::from_floats([f32::NAN, 1.0], &Device::flex());
-        for found in [gelu(nan.clone()), relu_of_sum(nan.clone(), nan)] {
-            assert!(found.into_data().try_to_vec::<f32>().unwrap()[0].is_nan());
-        }
+        assert!(gelu(nan).into_data().try_to_vec::<f32>().unwrap()[0].is_nan());
     }
 }

@@ -11,7 +11,6 @@ use burn::tensor::activation::relu;
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
-use crate::host::relu_of_sum;
 use crate::weights::Loader;
 
 /// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
@@ -135,7 +134,7 @@ impl Bottleneck {
         };
         let hidden = relu(self.reduce.forward(features));
         let hidden = relu(self.spatial.forward(hidden));
-        relu_of_sum(self.expand.forward(hidden), shortcut)
+        relu(self.expand.forward(hidden) + shortcut)
     }
 }
 
