@@ -15,12 +15,7 @@ use tokio::net::TcpListener;
 /// Starts a server on a free port, which ends with the test's runtime; returns its address.
 async fn serve(config: Config) -> String {
     let metrics = Metrics::new().unwrap();
-    let settings = EngineSettings {
-        device: DeviceChoice::Flex,
-        batcher: config.batcher(),
-        warm_up: false,
-        ..EngineSettings::default()
-    };
+    let settings = EngineSettings { warm_up: false, ..config.engine(DeviceChoice::Flex) };
     let observer = Arc::clone(&metrics);
     let engine = Engine::open(ModelSource::Demo, settings, observer).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -11,9 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mue_engine::{
-    BranchRule, DeviceChoice, Engine, EngineSettings, ExitRules, ModelFolder, ModelSource,
-};
+use mue_engine::{BranchRule, DeviceChoice, Engine, ExitRules, ModelFolder, ModelSource};
 use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -180,13 +178,7 @@ fn listen(address: &str) -> anyhow::Result<TcpListener> {
 }
 
 fn open(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Engine> {
-    let settings = EngineSettings {
-        device: device(config)?,
-        batcher: config.batcher(),
-        image_cache_bytes_max: config.image_cache_bytes_max,
-        ..EngineSettings::default()
-    };
-    let source = source(config);
+    let (source, settings) = (source(config), config.engine(device(config)?));
     Engine::open(source.clone(), settings, metrics).map_err(|error| unusable(error, &source))
 }
 

@@ -52,17 +52,13 @@ pub(crate) struct CaptionRequest {
     #[schema(minimum = 1)]
     deadline_ms: Option<u64>,
     /// Whether the answer holds the layer of each token.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::options::yes")]
     #[schema(default = true)]
     trace: bool,
     /// Whether to send every token as it is decoded, as server-sent events.
     #[serde(default)]
     #[schema(default = false)]
     stream: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// A picture in words.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mue_data::ImageLimits;
 use mue_engine::batcher::{Config as BatcherConfig, Policy};
+use mue_engine::{DeviceChoice, EngineSettings};
 use serde::{Deserialize, Serialize};
 
 pub use self::checks::ConfigError;
@@ -173,6 +174,16 @@ impl Config {
     /// Whether connections are TLS.
     pub fn has_tls(&self) -> bool {
         !self.tls_certificate.is_empty()
+    }
+
+    /// The engine's part, on a device.
+    pub fn engine(&self, device: DeviceChoice) -> EngineSettings {
+        EngineSettings {
+            device,
+            batcher: self.batcher(),
+            image_cache_bytes_max: self.image_cache_bytes_max,
+            ..EngineSettings::default()
+        }
     }
 
     /// The batcher's part.

@@ -50,13 +50,9 @@ pub(crate) struct EntailmentRequest {
     #[schema(minimum = 1)]
     deadline_ms: Option<u64>,
     /// Whether the answer holds the layer of each token.
-    #[serde(default = "yes")]
+    #[serde(default = "crate::options::yes")]
     #[schema(default = true)]
     trace: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The verdict on one hypothesis.

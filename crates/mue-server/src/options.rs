@@ -112,6 +112,11 @@ impl From<Urgency> for Priority {
     }
 }
 
+/// What is done unless a request says otherwise.
+pub(crate) fn yes() -> bool {
+    true
+}
+
 /// When nobody waits for a request any more that arrived at `arrived`.
 ///
 /// # Errors

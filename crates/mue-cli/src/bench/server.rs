@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use mue_engine::{DeviceChoice, EngineSettings, ModelSource};
+use mue_engine::{DeviceChoice, ModelSource};
 use mue_server::{App, Config, Metrics};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -29,16 +29,10 @@ impl Server {
     /// that comes again is encoded again, so that a load may be longer than its corpus.
     pub(super) fn start(model: Option<PathBuf>, device: DeviceChoice) -> anyhow::Result<Self> {
         let config = Config { image_cache_bytes_max: 0, ..Config::default() };
-        let settings = EngineSettings {
-            device,
-            batcher: config.batcher(),
-            image_cache_bytes_max: config.image_cache_bytes_max,
-            ..EngineSettings::default()
-        };
         let source = model.map_or(ModelSource::Demo, ModelSource::Folder);
         let metrics = Metrics::new()?;
         let observer = Arc::clone(&metrics);
-        let engine = open_observed(source, settings, observer)?;
+        let engine = open_observed(source, config.engine(device), observer)?;
         let app = App::new(engine, config, metrics);
         let runtime = Runtime::new().context("cannot start the server's threads")?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));

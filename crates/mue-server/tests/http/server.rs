@@ -128,12 +128,7 @@ pub(crate) fn open(
     config: &Config,
     observer: Arc<impl EngineObserver + 'static>,
 ) -> Engine {
-    let settings = EngineSettings {
-        device: DeviceChoice::Flex,
-        batcher: config.batcher(),
-        warm_up: false,
-        ..EngineSettings::default()
-    };
+    let settings = EngineSettings { warm_up: false, ..config.engine(DeviceChoice::Flex) };
     Engine::open(folder, settings, observer).unwrap()
 }
 
