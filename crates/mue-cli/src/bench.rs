@@ -16,6 +16,7 @@ use mue_engine::DeviceChoice;
 use crate::bench::measure::measure;
 use crate::bench::server::Server;
 use crate::error::{failure, user_error};
+use crate::model::share;
 
 const LONG_ABOUT: &str = "\
 Load the service over HTTP and report throughput, latency and exits.
@@ -154,11 +155,6 @@ fn create(path: &Path) -> anyhow::Result<File> {
         let error = anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
         user_error(error, "name another file with --html")
     })
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "it is a share between 0 and 1".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

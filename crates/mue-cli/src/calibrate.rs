@@ -11,7 +11,7 @@ use mue_eval::{CalibrationPlan, calibrate};
 
 use crate::error::user_error;
 use crate::eval::{TaskArg, open_data};
-use crate::model::open_model;
+use crate::model::{open_model, share};
 
 const LONG_ABOUT: &str = "\
 Find the exits that keep a promised quality, and write them into the model folder.
@@ -66,11 +66,6 @@ pub(crate) struct CalibrateArgs {
     /// Device to run on: auto, flex, ndarray or wgpu
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("{text:?} is no share between 0 and 1"))
 }
 
 fn confidence(text: &str) -> Result<f64, String> {

@@ -98,6 +98,12 @@ impl FromStr for ExitArg {
     }
 }
 
+/// A number between 0 and 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is no share between 0 and 1"))
+}
+
 fn choice(text: &str) -> Result<ExitChoice, String> {
     match text {
         "auto" => return Ok(ExitChoice::Auto),
@@ -106,9 +112,7 @@ fn choice(text: &str) -> Result<ExitChoice, String> {
         _ => {}
     }
     if let Some(value) = text.strip_prefix("quality=") {
-        let quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality));
-        let quality = quality.ok_or_else(|| format!("{value:?} is no share between 0 and 1"))?;
-        return Ok(ExitChoice::Quality(quality));
+        return Ok(ExitChoice::Quality(share(value)?));
     }
     let mut thresholds = Thresholds::default();
     for part in text.split(',') {
