@@ -2,6 +2,7 @@
 
 mod sections;
 
+use mue_data::scenes::Family;
 use serde::{Deserialize, Serialize};
 
 pub use self::sections::{DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RunConfig};
@@ -75,6 +76,12 @@ impl TrainConfig {
         if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
             return Err(RecipeError::Value(format!("{key} must not be 0")));
         }
+        let families = &self.data.emphasis;
+        if let Some(name) = families.iter().find(|name| Family::named(name).is_none()) {
+            let known = Family::ALL.map(Family::name).join(", ");
+            let what = format!("data.emphasis names {name:?}; there are {known}");
+            return Err(RecipeError::Value(what));
+        }
         let shares = [
             ("loss.label_smoothing", self.loss.label_smoothing),
             ("loss.random_depth", self.loss.random_depth),
@@ -131,6 +138,7 @@ mod tests {
             ("steps = 0", "steps"),
             ("[loss]\nrandom_depth = 1.5", "loss.random_depth"),
             ("[data]\npictures = 0", "data.pictures"),
+            ("[data]\nemphasis = [\"two-hops\"]", "data.emphasis"),
         ] {
             let error = TrainConfig::from_toml(recipe).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

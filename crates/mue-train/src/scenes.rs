@@ -1,7 +1,8 @@
 //! Scenes to learn from and to be evaluated on.
 
 use mue_data::scenes::{
-    Colour, Object, Scene, SceneSet, Shape, Size, Split, scenes_prompts, scenes_tokenizer,
+    Colour, Family, Hypothesis, Object, Scene, SceneSet, Shape, Size, Split, scenes_prompts,
+    scenes_tokenizer,
 };
 use mue_data::{Prompts, Tokenizer, TokenizerError, preprocess};
 
@@ -14,6 +15,9 @@ const CELLS_PER_SIDE: usize = 3;
 
 /// Longest caption of a scene, with room to go wrong.
 const CAPTION_TOKENS_MAX: usize = 30;
+
+/// Hypotheses among which one of an emphasised family is looked for.
+const EMPHASIS_DRAWS: usize = 32;
 
 /// Longest prompt about a scene; the model has positions for more.
 const PROMPT_TOKENS_MAX: usize = 60;
@@ -30,6 +34,7 @@ pub struct Scenes {
     prompts: Prompts,
     pictures: usize,
     hypotheses: usize,
+    emphasis: Vec<Family>,
 }
 
 impl Scenes {
@@ -45,6 +50,7 @@ impl Scenes {
             prompts: scenes_prompts(),
             pictures: config.pictures,
             hypotheses: config.hypotheses,
+            emphasis: config.emphasis.iter().filter_map(|name| Family::named(name)).collect(),
         })
     }
 
@@ -83,6 +89,21 @@ impl Scenes {
         }
     }
 
+    /// Hypotheses to learn from. With an emphasis, the last one gives way to the first that
+    /// follows about such a family.
+    fn hypotheses(&self, scene: &Scene) -> Vec<Hypothesis> {
+        if self.emphasis.is_empty() || self.hypotheses == 0 {
+            return scene.hypotheses(self.hypotheses);
+        }
+        let mut drawn = scene.hypotheses(self.hypotheses + EMPHASIS_DRAWS);
+        let mut rest = drawn.split_off(self.hypotheses).into_iter();
+        let emphasised = rest.find(|it| self.emphasis.contains(&it.family));
+        if let (Some(last), Some(emphasised)) = (drawn.last_mut(), emphasised) {
+            *last = emphasised;
+        }
+        drawn
+    }
+
     /// The prompt of a hypothesis; none if there is nothing in it.
     fn prompt(&self, hypothesis: &str) -> Option<Vec<u32>> {
         self.prompts.entailment_ids(&self.tokenizer, None, hypothesis, PROMPT_TOKENS_MAX).ok()
@@ -111,7 +132,7 @@ impl BatchSource for Scenes {
             batch.pixels.extend(pixels(&scene));
             let tokens = self.tokenizer.encode(&scene.captions()[0]);
             batch.captions.push(CaptionExample { picture, tokens });
-            for hypothesis in scene.hypotheses(self.hypotheses) {
+            for hypothesis in self.hypotheses(&scene) {
                 let prompt = self.prompt(&hypothesis.text);
                 let answer = self.tokenizer.token_id(hypothesis.label.word());
                 if let (Some(prompt), Some(answer)) = (prompt, answer) {
@@ -167,6 +188,23 @@ mod tests {
         let unknown = 3;
         assert!(batch.captions.iter().all(|caption| !caption.tokens.contains(&unknown)));
         assert!(batch.hypotheses.iter().all(|it| !it.prompt.contains(&unknown)));
+    }
+
+    #[test]
+    fn an_emphasis_is_on_every_picture_that_has_what_it_takes() {
+        let config = DataConfig { hypotheses: 3, ..DataConfig::default() };
+        let emphasis = vec!["two-hop".to_owned()];
+        let plain = Scenes::new(3, &config).unwrap();
+        let emphatic = Scenes::new(3, &DataConfig { emphasis, ..config }).unwrap();
+        let two_hop = |it: &Hypothesis| it.family == Family::TwoHop;
+        for index in 0..200 {
+            let scene = plain.set.scene(index);
+            let (ours, usual) = (emphatic.hypotheses(&scene), plain.hypotheses(&scene));
+            assert_eq!((ours.len(), &ours[..2]), (3, &usual[..2]));
+            // Of a hundred draws one is a two-hop relation, or the scene has not what it takes.
+            let possible = scene.hypotheses(100).iter().any(two_hop);
+            assert_eq!(two_hop(&ours[2]), possible, "{index}");
+        }
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct DataConfig {
     pub accumulation: usize,
     /// Hypotheses about each picture.
     pub hypotheses: usize,
+    /// Families of scenes' hypotheses that one hypothesis of each picture is about, where the
+    /// picture has what they take; empty lets the families' own odds decide alone.
+    pub emphasis: Vec<String>,
     /// Pictures of the quick evaluations.
     pub dev_pictures: usize,
 }
@@ -136,7 +139,13 @@ impl Default for ModelConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        Self { pictures: 16, accumulation: 2, hypotheses: 2, dev_pictures: 300 }
+        Self {
+            pictures: 16,
+            accumulation: 2,
+            hypotheses: 2,
+            emphasis: Vec::new(),
+            dev_pictures: 300,
+        }
     }
 }
 

@@ -100,6 +100,11 @@ impl Family {
         }
     }
 
+    /// The family of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|family| family.name() == name)
+    }
+
     /// A sentence of the family with its label, if the scene has what it takes. That it has not
     /// is found before the label is drawn, or labels would not be even.
     fn statement(self, layout: &Layout, random: &mut Random) -> Option<(String, SceneLabel)> {
