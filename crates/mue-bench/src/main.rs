@@ -19,6 +19,10 @@ use mue_model::{Ofa, Preset, weights::initial_tensors};
 use crate::peer::Peer;
 use crate::stages::Workload;
 
+/// As the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Times OFA's stages at full depth, beside PyTorch if told where it is.
 #[derive(Debug, Parser)]
 struct Args {

@@ -38,7 +38,7 @@ impl<'a> Workload<'a> {
         let caption = self.encode(true);
         let entailment = self.encode(false);
         self.stage("stem", runs, times, || {
-            self.wait(self.model.network().encoder.stem().forward(self.pixels.clone()));
+            self.wait(self.model.stem_stages(self.pixels.clone()).remove(3));
         });
         self.stage("encode", runs, times, || {
             let encoded = self.encode(true);

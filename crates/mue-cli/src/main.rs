@@ -28,6 +28,11 @@ use clap::{Parser, Subcommand};
 
 use crate::output::Output;
 
+/// Activations are large and short-lived: the system's allocator gives their pages back to the
+/// kernel after each, which clears them again for the next.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXAMPLES: &str = "\
 Examples:
   mue pull OFA-Sys/ofa-base-caption     fetch a checkpoint into ./ofa-base-caption

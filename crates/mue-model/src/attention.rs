@@ -6,9 +6,15 @@ use burn::tensor::Tensor;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
+use rayon::prelude::*;
 
 use crate::differentiable::project;
+use crate::host::{self, in_host_memory};
 use crate::weights::Loader;
+
+/// Scores of a head up to which a fused kernel is as fast: beyond, burn's computes exponentials
+/// one by one, and they take longer than the products. As many fit a core's cache.
+const FUSED_SCORES_MAX: usize = 1 << 18;
 
 /// Width and division of an attention.
 #[derive(Clone, Copy, Debug)]
@@ -138,9 +144,41 @@ impl Attention {
             let probabilities = self.probabilities(queries, source, bias);
             return probabilities.matmul(source.values.clone());
         }
+        let (target, length) = (queries.dims()[2], source.keys.dims()[2]);
+        if target * length > FUSED_SCORES_MAX && in_host_memory(&queries.device()) {
+            return self.attend_in_parts(queries, source, bias);
+        }
         let options = AttentionModuleOptions { scale: Some(self.scale), ..Default::default() };
         let (keys, values) = (source.keys.clone(), source.values.clone());
         attention(queries, keys, values, None, Some(bias), options)
+    }
+
+    /// The same, every head in parts that a core's cache holds, on all threads.
+    fn attend_in_parts(
+        &self,
+        queries: Tensor<4>,
+        source: &KeysValues,
+        bias: Tensor<4>,
+    ) -> Tensor<4> {
+        let [batch, heads, target, _] = queries.dims();
+        let rows = (FUSED_SCORES_MAX / source.keys.dims()[2]).max(1);
+        let queries = queries * self.scale;
+        let part = |number: usize| {
+            let (row, head) = (number / heads, number % heads);
+            let one = |tensor: &Tensor<4>| {
+                let [rows, heads, _, _] = tensor.dims();
+                tensor.clone().narrow(0, row.min(rows - 1), 1).narrow(1, head.min(heads - 1), 1)
+            };
+            let (keys, values) = (one(&source.keys).swap_dims(2, 3), one(&source.values));
+            let queries = one(&queries).split(rows, 2).into_iter();
+            let parts = queries.zip(one(&bias).split(rows, 2)).map(|(queries, bias)| {
+                host::softmax(queries.matmul(keys.clone()) + bias).matmul(values.clone())
+            });
+            Tensor::cat(parts.collect(), 2)
+        };
+        let parts: Vec<_> = (0..batch * heads).into_par_iter().map(part).collect();
+        let head_dim = source.values.dims()[3];
+        Tensor::cat(parts, 1).reshape([batch, heads, target, head_dim])
     }
 
     /// The attention probabilities that [`attend`](Self::attend) weighs the values with.
@@ -184,4 +222,42 @@ pub(crate) fn split_heads(hidden: Tensor<3>, heads: usize) -> Tensor<4> {
     hidden
         .reshape([batch, length, heads, width / heads]) // [batch, length, heads, head_dim]
         .swap_dims(1, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::nn::LinearConfig;
+    use burn::tensor::{Device, Distribution};
+
+    use super::*;
+
+    #[test]
+    fn attention_in_parts_is_attention() {
+        let (device, noise) = (Device::flex(), Distribution::Uniform(-1.0, 1.0));
+        let (heads, target, length, head_dim) = (3, 700, 500, 8);
+        let linear = || LinearConfig::new(24, 24).init(&device);
+        let attention = Attention {
+            query: linear(),
+            key: linear(),
+            value: linear(),
+            out: linear(),
+            head_scale: Param::from_tensor(Tensor::ones([heads], &device)),
+            heads,
+            scale: 0.3,
+        };
+        let random = |shape| Tensor::<4>::random(shape, noise, &device);
+        for (batch, bias) in [(1, [1, 3, 700, 500]), (2, [2, 1, 1, 500]), (2, [1, 3, 1, 500])] {
+            let queries = random([batch, heads, target, head_dim]);
+            let source = KeysValues {
+                keys: random([batch, heads, length, head_dim]),
+                values: random([batch, heads, length, head_dim]),
+            };
+            let bias = random(bias) * 9.0;
+            let probabilities = attention.probabilities(queries.clone(), &source, bias.clone());
+            let expected = probabilities.matmul(source.values.clone());
+            let found = attention.attend_in_parts(queries, &source, bias);
+            let difference = (expected - found).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-5, "{difference}");
+        }
+    }
 }

@@ -1,39 +1,27 @@
 //! Functions of the layers in the form that is cheapest to differentiate.
 //!
-//! Without autodiff they are those of `few_rows` and `host`, which are faster and have no gradient.
+//! Without autodiff they are those of `host`, which are faster and have no gradient.
 
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use crate::few_rows::times_transposed;
 use crate::host;
 
 /// A linear layer.
 ///
-/// Batch and tokens become one dimension first. A product of three dimensions makes burn copy the
-/// weight, which is stored transposed, and while training compute the weight's gradient once per
-/// row of the batch to add them all up.
+/// Batch and tokens become one dimension first: while training, burn would otherwise compute the
+/// weight's gradient once per row of the batch to add them all up.
 ///
 /// # Shapes
 ///
 /// `[batch, tokens, in]` to `[batch, tokens, out]`
 pub(crate) fn project(linear: &Linear, input: Tensor<3>) -> Tensor<3> {
     let [batch, tokens, inputs] = input.dims();
-    let autodiff = input.is_autodiff();
-    let rows = input.reshape([batch * tokens, inputs]);
-    let output = if autodiff { linear.forward(rows) } else { times(linear, rows) };
+    let output = linear.forward(input.reshape([batch * tokens, inputs]));
     let outputs = output.dims()[1];
     output.reshape([batch, tokens, outputs])
-}
-
-fn times(linear: &Linear, rows: Tensor<2>) -> Tensor<2> {
-    let output = times_transposed(rows, linear.weight.val().transpose());
-    match &linear.bias {
-        Some(bias) => output + bias.val().unsqueeze(),
-        None => output,
-    }
 }
 
 /// GELU with the error function.

@@ -147,7 +147,7 @@ impl Ofa {
     ///
     /// - pixels: `[rows, 3, height, width]`, one policy per row
     pub fn begin_images(&self, pixels: Tensor<4>, policies: Vec<BranchPolicy>) -> BranchRun {
-        let (hidden, grid) = self.encoder().embed_image(pixels);
+        let (hidden, grid) = self.embed_image(pixels);
         let layers = self.encoder().layers.len();
         let tables = self.tables().image(self.encoder().positions(), layers, grid);
         let lengths = vec![grid.tokens(); policies.len()];
@@ -179,7 +179,7 @@ impl Ofa {
     ) -> BranchRun {
         let (text, mut lengths) = self.embed_texts(tokens);
         let text_tokens = text.dims()[1];
-        let image = pixels.map(|pixels| self.encoder().embed_image(pixels));
+        let image = pixels.map(|pixels| self.embed_image(pixels));
         let grid = image.as_ref().map(|(_, grid)| *grid);
         let hidden = match image {
             Some((image, grid)) => {

@@ -10,7 +10,7 @@ use crate::config::{ConfigError, OfaConfig};
 use crate::differentiable::project;
 use crate::layers::EncoderLayer;
 use crate::rows::index;
-use crate::stem::Stem;
+use crate::stem::{Stem, StemKernels};
 use crate::weights::Loader;
 
 /// The encoder's parameters.
@@ -83,8 +83,8 @@ impl Encoder {
 
     /// The image branch's input, `[batch, 3, height, width]` pixels to
     /// `[batch, image tokens, d_model]`, with the grid of its tokens.
-    pub fn embed_image(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
-        let (tokens, grid) = self.stem.tokens(pixels);
+    pub fn embed_image(&self, pixels: Tensor<4>, kernels: &StemKernels) -> (Tensor<3>, Grid) {
+        let (tokens, grid) = self.stem.tokens(pixels, kernels);
         let hidden = project(&self.image_projection, tokens) + self.type_row(1);
         (self.image_norm.forward(hidden), grid)
     }

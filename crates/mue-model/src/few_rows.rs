@@ -1,46 +1,46 @@
-//! The product of a few rows with a matrix, which is as fast as the matrix is read.
+//! The product of a few rows with a table, which is as fast as the table is read.
 
 use burn::tensor::Tensor;
 
 use crate::host::in_host_memory;
 
-/// The most rows that are few: beyond, a matrix product proper is faster.
+/// The most rows that are few: beyond, a matrix product proper is as fast.
 const FEW: usize = 32;
 
-/// Bytes of the part of a matrix that one row after the other is multiplied with while a core
-/// holds it in its cache.
-const PART_BYTES: usize = 256 << 10;
+/// Bytes of a part of the table: a core's cache holds it while it is packed and multiplied.
+const PART_BYTES: usize = 32 << 10;
 
-/// `rows` times a weight that is stored as PyTorch does, `[out, in]`, and is not copied.
+/// `rows` times a table whose rows are what is multiplied with, as the tied head's: PyTorch's
+/// `[out, in]`, which is not copied.
 ///
 /// CPU backends divide a product among threads by its rows, of which there are too few, or by its
-/// batch. So the weight becomes a batch of parts, and every row is multiplied with each. A device
-/// with memory of its own would read the weight once per row, and has threads enough.
+/// batch. So the table becomes a batch of parts. A device with memory of its own has threads
+/// enough.
 ///
 /// # Shapes
 ///
 /// - rows: `[rows, in]`
-/// - weight: `[out, in]`
+/// - table: `[out, in]`
 /// - output: `[rows, out]`
-pub(crate) fn times_transposed(rows: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    let ([count, inputs], [outputs, _]) = (rows.dims(), weight.dims());
+pub(crate) fn times_transposed(rows: Tensor<2>, table: Tensor<2>) -> Tensor<2> {
+    let ([count, inputs], [outputs, _]) = (rows.dims(), table.dims());
     let part = (PART_BYTES / (size_of::<f32>() * inputs)).max(1);
     let parts = outputs / part;
     if count > FEW || parts < 2 || !in_host_memory(&rows.device()) {
-        return rows.matmul(weight.transpose());
+        return rows.matmul(table.transpose());
     }
     let inside = parts * part;
-    let divided = weight.clone().narrow(0, 0, inside).reshape([parts, 1, part, inputs]);
+    let divided = table.clone().narrow(0, 0, inside).reshape([parts, part, inputs]);
     let product = rows
         .clone()
-        .reshape([1, count, 1, inputs])
-        .matmul(divided.swap_dims(2, 3)) // [parts, rows, 1, outputs of a part]
+        .unsqueeze::<3>()
+        .matmul(divided.swap_dims(1, 2)) // [parts, rows, outputs of a part]
         .swap_dims(0, 1)
         .reshape([count, inside]);
     if inside == outputs {
         return product;
     }
-    let rest = rows.matmul(weight.narrow(0, inside, outputs - inside).transpose());
+    let rest = rows.matmul(table.narrow(0, inside, outputs - inside).transpose());
     Tensor::cat(vec![product, rest], 1)
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use crate::buckets::Grid;
 use crate::config::{ConfigError, OfaConfig};
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
@@ -14,6 +15,7 @@ use crate::gather::GatherCost;
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
 use crate::source::{Branch, BranchEncoding, BranchExit, Source};
+use crate::stem::StemKernels;
 use crate::tables::Tables;
 use crate::weights::{Epsilons, LoadError, Loader, ParamNames, RawTensor};
 
@@ -92,6 +94,7 @@ pub struct Ofa {
     options: RunOptions,
     macs: MacModel,
     tables: Tables,
+    stem_kernels: StemKernels,
     prompts: Mutex<Vec<Arc<Prompt>>>,
 }
 
@@ -134,6 +137,7 @@ impl Ofa {
             tables: Tables::new(config.image_relative_bias),
             device: device.clone(),
             options: RunOptions::default(),
+            stem_kernels: network.encoder.stem().kernels(),
             prompts: Mutex::new(Vec::new()),
             network,
             config,
@@ -177,6 +181,18 @@ impl Ofa {
 
     pub(crate) fn encoder(&self) -> &Encoder {
         &self.network.encoder
+    }
+
+    /// What the stem makes of pictures, `[batch, 3, height, width]`, as [`Stem::forward_stages`].
+    ///
+    /// [`Stem::forward_stages`]: crate::Stem::forward_stages
+    pub fn stem_stages(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
+        self.encoder().stem().forward_stages(pixels, &self.stem_kernels)
+    }
+
+    /// The image branch's input.
+    pub(crate) fn embed_image(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
+        self.encoder().embed_image(pixels, &self.stem_kernels)
     }
 
     pub(crate) fn decoder(&self) -> &Decoder {

@@ -1,16 +1,20 @@
 //! The image stem: three stages of a bottleneck ResNet, stride 16 (OFA, section 3.2).
 
 mod training;
+mod winograd;
 
 use burn::module::Module;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
-use burn::tensor::Tensor;
 use burn::tensor::activation::relu;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Slice, Tensor};
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
+use crate::host::in_host_memory;
 use crate::weights::Loader;
 
 /// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
@@ -52,14 +56,23 @@ impl Stem {
         Self { conv, pool, stages }
     }
 
+    /// The kernels that inference is faster with, where the stem's weights are; of these weights.
+    pub fn kernels(&self) -> StemKernels {
+        if !in_host_memory(&self.conv.weight.device()) {
+            return StemKernels::default();
+        }
+        let blocks = self.stages.iter().flatten();
+        StemKernels { spatial: blocks.map(|block| winograd_kernel(&block.spatial)).collect() }
+    }
+
     /// Features of every sixteenth pixel.
     ///
     /// # Shapes
     ///
     /// - pixels: `[batch, 3, height, width]`, normalised to -1..1
     /// - output: `[batch, 16 * stem_width, height / 16, width / 16]`, sizes rounded up
-    pub fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
-        self.stages.iter().fold(self.pool(pixels), |features, stage| run_stage(stage, features))
+    pub fn forward(&self, pixels: Tensor<4>, kernels: &StemKernels) -> Tensor<4> {
+        self.forward_stages(pixels, kernels).pop().expect("the list starts with one element")
     }
 
     /// Features of every sixteenth pixel as tokens, row by row.
@@ -67,11 +80,11 @@ impl Stem {
     /// # Shapes
     ///
     /// `[batch, 3, height, width]` to `[batch, image tokens, 16 * stem_width]` and their grid
-    pub fn tokens(&self, pixels: Tensor<4>) -> (Tensor<3>, Grid) {
+    pub fn tokens(&self, pixels: Tensor<4>, kernels: &StemKernels) -> (Tensor<3>, Grid) {
         if self.conv.weight.device().is_autodiff() {
             return self.forward_channels_last(pixels);
         }
-        let features = self.forward(pixels);
+        let features = self.forward(pixels, kernels);
         let [batch, channels, height, width] = features.dims();
         let tokens = features
             .reshape([batch, channels, height * width]) // [batch, channels, tokens]
@@ -80,11 +93,15 @@ impl Stem {
     }
 
     /// What the stem computes step by step: after pooling, then after each stage.
-    pub fn forward_stages(&self, pixels: Tensor<4>) -> Vec<Tensor<4>> {
+    pub fn forward_stages(&self, pixels: Tensor<4>, kernels: &StemKernels) -> Vec<Tensor<4>> {
+        let mut spatial = kernels.spatial.iter();
         let mut outputs = vec![self.pool(pixels)];
         for stage in &self.stages {
             let features = outputs.last().expect("the list starts with one element").clone();
-            outputs.push(run_stage(stage, features));
+            let forward = |features, block: &Bottleneck| {
+                block.forward(features, spatial.next().and_then(Option::as_ref))
+            };
+            outputs.push(stage.iter().fold(features, forward));
         }
         outputs
     }
@@ -94,8 +111,16 @@ impl Stem {
     }
 }
 
-fn run_stage(stage: &[Bottleneck], features: Tensor<4>) -> Tensor<4> {
-    stage.iter().fold(features, |features, block| block.forward(features))
+/// What is made of a stem's weights once, for inference in the host's memory; elsewhere nothing.
+#[derive(Clone, Debug, Default)]
+pub struct StemKernels {
+    /// The 3x3 convolutions' in the blocks' order, where they are faster so.
+    spatial: Vec<Option<winograd::Kernel>>,
+}
+
+fn winograd_kernel(conv: &Conv2d) -> Option<winograd::Kernel> {
+    let bias = conv.bias.as_ref()?;
+    (conv.stride == [1, 1]).then(|| winograd::Kernel::new(conv.weight.val(), bias.val()))
 }
 
 /// A residual block: 1x1, 3x3 (with the block's stride), 1x1 with four times the channels.
@@ -127,15 +152,32 @@ impl Bottleneck {
         Self { reduce, spatial, expand, shortcut }
     }
 
-    fn forward(&self, features: Tensor<4>) -> Tensor<4> {
+    fn forward(&self, features: Tensor<4>, spatial: Option<&winograd::Kernel>) -> Tensor<4> {
         let shortcut = match &self.shortcut {
-            Some(conv) => conv.forward(features.clone()),
+            Some(conv) => pointwise(conv, features.clone()),
             None => features.clone(),
         };
         let hidden = relu(self.reduce.forward(features));
-        let hidden = relu(self.spatial.forward(hidden));
+        let hidden = match spatial {
+            Some(kernel) => kernel.convolve_relu(hidden),
+            None => relu(self.spatial.forward(hidden)),
+        };
         relu(self.expand.forward(hidden) + shortcut)
     }
+}
+
+/// A 1x1 convolution. What its stride leaves out is taken out first: backends take a 1x1
+/// convolution without a stride for the matrix product that it is.
+fn pointwise(conv: &Conv2d, features: Tensor<4>) -> Tensor<4> {
+    let [_, _, height, width] = features.dims();
+    let step = |size: usize, stride: usize| Slice::new(0, Some(size as isize), stride as isize);
+    let [down, right] = conv.stride;
+    let features = match conv.stride {
+        [1, 1] => features,
+        _ => features.slice([Slice::full(), Slice::full(), step(height, down), step(width, right)]),
+    };
+    let options = ConvOptions::new([1, 1], [0, 0], [1, 1], 1);
+    conv2d(features, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()), options)
 }
 
 /// A convolution of odd kernel that keeps the size but for its stride.

@@ -12,6 +12,7 @@ use crate::config::OfaConfig;
 use crate::model::Network;
 use crate::rows::{index, token_ids};
 use crate::source::padding_bias;
+use crate::stem::StemKernels;
 use crate::tables::MASKED;
 
 /// A batch of pictures, texts about them, and what the decoder is to write.
@@ -125,7 +126,7 @@ impl Network {
 
     fn encode_images(&self, config: &OfaConfig, input: &TrainInput) -> (Encoded, Grid) {
         let encoder = &self.encoder;
-        let (hidden, grid) = encoder.embed_image(input.pixels.clone());
+        let (hidden, grid) = encoder.embed_image(input.pixels.clone(), &StemKernels::default());
         let positions = encoder.positions().image_embedding(grid);
         let absolute = encoder.positions().absolute_bias(positions.clone());
         let mut states = vec![hidden];

@@ -205,8 +205,9 @@ fn the_stem_for_training_is_the_stem() {
         let values: Vec<f32> = (0..3 * side * side).map(|i| (i as f32 * 0.31).sin()).collect();
         let pixels = Tensor::<4>::from_data(TensorData::new(values, [1, 3, side, side]), &device);
         let plain = network(&config, &device);
-        let (expected, grid) = plain.encoder.stem().tokens(pixels.clone());
-        let (found, same_grid) = plain.train().encoder.stem().tokens(pixels);
+        let kernels = plain.encoder.stem().kernels();
+        let (expected, grid) = plain.encoder.stem().tokens(pixels.clone(), &kernels);
+        let (found, same_grid) = plain.train().encoder.stem().tokens(pixels, &kernels);
         assert_eq!(grid, same_grid);
         assert_close(&host(expected), &host(found), "features");
     }

@@ -6,6 +6,7 @@ use std::fmt;
 use burn::module::Param;
 use burn::nn::{Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{AllocationProperty, Bytes, DType, Device, Tensor, TensorData};
+use rayon::prelude::*;
 
 use super::{CheckpointError, ParamLayout, ParamNames, ParamOrigin, RawTensor};
 
@@ -115,10 +116,16 @@ impl<'a> Loader<'a> {
         param
     }
 
-    /// A linear layer; PyTorch's `[out, in]` matrix is used as a transposed view, not copied.
+    /// A linear layer. PyTorch's `[out, in]` matrix is copied to `[in, out]`: as a transposed view,
+    /// every product would gather its columns anew, which takes longer than the product of few
+    /// rows.
     pub(crate) fn linear(&mut self, name: &str, [d_in, d_out]: [usize; 2]) -> Linear {
         let key = format!("{name}.weight");
-        let weight = self.tensor(&key, [d_out, d_in]).transpose();
+        let stored = self.data(&key, &[d_out, d_in]).map_or_else(
+            || vec![0.0; d_in * d_out],
+            |data| transposed(data.as_slice().expect("loaded tensors are f32"), d_in),
+        );
+        let weight = Tensor::from_data(TensorData::new(stored, [d_in, d_out]), &self.device);
         let mut linear = LinearConfig::new(d_in, d_out).init(&self.device);
         linear.weight = self.named(weight, &key, ParamLayout::Transposed);
         linear.bias = Some(self.param(&format!("{name}.bias"), [d_out]));
@@ -223,6 +230,40 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// The transpose of a matrix of `columns`, row by row.
+fn transposed(matrix: &[f32], columns: usize) -> Vec<f32> {
+    /// Columns that are gathered together: what is read of a row fills a cache line.
+    const TOGETHER: usize = 16;
+    let rows = matrix.len() / columns;
+    let mut transpose = vec![0.0; matrix.len()];
+    transpose.par_chunks_mut(TOGETHER * rows).enumerate().for_each(|(chunk, gathered)| {
+        for (place, row) in matrix.chunks_exact(columns).enumerate() {
+            let line = &row[chunk * TOGETHER..];
+            for (column, value) in gathered.chunks_exact_mut(rows).zip(line) {
+                column[place] = *value;
+            }
+        }
+    });
+    transpose
+}
+
 fn values(data: TensorData) -> Vec<f32> {
     data.try_into_vec::<f32>().expect("loaded tensors are f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transpose_has_columns_for_rows() {
+        for (rows, columns) in [(1, 1), (3, 40), (40, 3), (16, 32)] {
+            let matrix: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+            let transpose = transposed(&matrix, columns);
+            for (i, value) in transpose.iter().enumerate() {
+                let (column, row) = (i / rows, i % rows);
+                assert_eq!(*value, (row * columns + column) as f32, "{rows} x {columns}");
+            }
+        }
+    }
 }

@@ -89,7 +89,7 @@ fn grid(case: &Case) -> Grid {
 
 fn stem(case: &Case, model: &Ofa, report: &mut Report<'_>) {
     let pixels = case.inputs["patch_images"].tensor::<4>(model.device());
-    let stages = model.network().encoder.stem().forward_stages(pixels);
+    let stages = model.stem_stages(pixels);
     let names = ["stem_pool", "stem_layer1", "stem_layer2", "stem_features"];
     for (name, stage) in names.into_iter().zip(stages) {
         let rows = case.expected.get(name).map_or(0, |golden| golden.shape[0]);
