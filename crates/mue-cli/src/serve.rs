@@ -3,9 +3,10 @@
 mod certificate;
 mod layers;
 mod logs;
+mod spans;
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::user_error;
 use crate::serve::certificate::{Pem, Watch};
+use crate::serve::spans::Exporter;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,6 +50,9 @@ pub(crate) struct ServeArgs {
     /// Threads that compute on the CPU [default: as many as the CPU quota allows]
     #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
+    /// Where spans are sent by OTLP, such as http://127.0.0.1:4318; in builds with the feature `otlp`
+    #[arg(long, value_name = "URL")]
+    otlp_endpoint: Option<String>,
     /// Check the settings and the model folder, and leave
     #[arg(long)]
     check: bool,
@@ -57,6 +62,7 @@ pub(crate) struct ServeArgs {
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let config = settings(args, environment)?;
     let lines = logs::filter(&config)?;
+    let destination = spans::destination(&config, environment)?;
     let pem = Pem::read(&config)?;
     let tls = pem.as_ref().map(Pem::tls).transpose()?;
     if args.check {
@@ -64,7 +70,8 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         writeln!(out, "the settings and the model are valid")?;
         return Ok(());
     }
-    logs::start(config.log_format, lines)?;
+    let exporter = Exporter::start(destination.as_deref(), &config.otlp_service)?;
+    logs::start(config.log_format, lines, exporter.as_ref())?;
     mue_engine::set_threads(config.threads).context("cannot start the threads")?;
     let listener = listen(&config.listen)?;
     let metrics = Metrics::new()?;
@@ -75,7 +82,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         reload(&again, shown.as_ref(), metrics).map_err(Into::into)
     });
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         // Before the line that says that the server can be told to stop.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -98,7 +105,12 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             }
         };
         mue_server::run(listener, app, shutdown).await.context("the server failed")
-    })
+    });
+    // Requests that were answered while draining have spans too.
+    if let Some(exporter) = exporter {
+        exporter.flush();
+    }
+    served
 }
 
 async fn reload_at(mut hangups: Signal, app: Arc<App>) {
@@ -124,12 +136,14 @@ fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Whether the model and the device are there.
+/// Whether the model and the device are there, and the address is one.
 fn check(config: &Config) -> anyhow::Result<()> {
     let source = source(config);
     ModelFolder::open(source.clone()).map_err(|error| unusable(error, &source))?;
     device(config)?.open().map_err(|error| user_error(error, DEVICE_REMEDY))?;
-    Ok(())
+    // Whether the port is free is another matter: a server may be running beside this.
+    let address = config.listen.to_socket_addrs();
+    address.map(drop).map_err(|error| no_address(&config.listen, error))
 }
 
 const DEVICE_REMEDY: &str = "`auto` takes the best one there is";
@@ -164,17 +178,22 @@ fn settings(args: &ServeArgs, variable: impl Fn(&str) -> Option<String>) -> anyh
     if let Some(threads) = args.threads {
         config.threads = threads;
     }
+    if let Some(endpoint) = &args.otlp_endpoint {
+        config.otlp_endpoint.clone_from(endpoint);
+    }
     config.validate().map_err(|error| user_error(error, "config/server.toml explains the key"))?;
     Ok(config)
 }
 
 fn listen(address: &str) -> anyhow::Result<TcpListener> {
-    let listener = TcpListener::bind(address).map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot listen on {address}"));
-        user_error(error, "choose another address with `--listen`, such as 127.0.0.1:0")
-    })?;
+    let listener = TcpListener::bind(address).map_err(|error| no_address(address, error))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+fn no_address(address: &str, error: std::io::Error) -> anyhow::Error {
+    let error = anyhow::Error::new(error).context(format!("cannot listen on {address}"));
+    user_error(error, "choose another address with `--listen`, such as 127.0.0.1:0")
 }
 
 fn open(config: &Config, metrics: Arc<Metrics>) -> anyhow::Result<Engine> {
@@ -243,6 +262,7 @@ mod tests {
         model: None,
         device: None,
         threads: None,
+        otlp_endpoint: None,
         check: false,
     };
 

@@ -65,6 +65,8 @@ pub(crate) struct Accepted {
     answers: Vec<Answer<Reply>>,
     arrived: Instant,
     preprocess: Duration,
+    #[cfg(feature = "otlp")]
+    queued: Instant,
 }
 
 /// What happens to an order.
@@ -103,15 +105,26 @@ pub(crate) async fn accept(
     let prepare = app.preprocessor.prepare(pictures);
     let images = tokio::time::timeout_at(deadline.into(), prepare).await;
     preparing.ended(images.is_err());
+    let preprocess = started.elapsed();
+    #[cfg(feature = "otlp")]
+    crate::spans::preprocess(started, preprocess);
     let images = images.map_err(|_| {
         let detail = "the deadline passed in the preprocess stage";
         Problem::new(Code::DeadlineExceeded, detail)
     })??;
-    let preprocess = started.elapsed();
     let inputs = requests(images)?;
     let submission = Submission { inputs, priority, deadline: Some(deadline), stream };
-    let tickets = permit.submit(submission, Instant::now())?.into();
-    Ok(Accepted { task, tickets, answers: Vec::new(), arrived, preprocess })
+    let queued = Instant::now();
+    let tickets = permit.submit(submission, queued)?.into();
+    Ok(Accepted {
+        task,
+        tickets,
+        answers: Vec::new(),
+        arrived,
+        preprocess,
+        #[cfg(feature = "otlp")]
+        queued,
+    })
 }
 
 impl Accepted {
@@ -131,7 +144,10 @@ impl Accepted {
             if let Some(token) = ticket.next_event().await {
                 return Ok(Progress::Token(self.answers.len(), token));
             }
-            self.answers.push(ticket.await.inspect_err(log)?);
+            let answer = ticket.await.inspect_err(log)?;
+            #[cfg(feature = "otlp")]
+            crate::spans::stages(self.answers.len(), self.queued, &answer);
+            self.answers.push(answer);
             self.tickets.pop_front();
         }
         let (preprocess, total) = (self.preprocess, self.arrived.elapsed());

@@ -31,6 +31,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written: a level, or levels by module.
     pub log_level: String,
+    /// Where spans are sent by OTLP, such as `http://127.0.0.1:4318`; none sends none.
+    pub otlp_endpoint: String,
+    /// What the server is called there.
+    pub otlp_service: String,
 
     /// Connections at once; more wait to be accepted.
     pub connections_max: usize,
@@ -119,6 +123,8 @@ impl Default for Config {
             drain_s_max: 30,
             log_format: LogFormat::Text,
             log_level: "info".into(),
+            otlp_endpoint: String::new(),
+            otlp_service: "mue".into(),
             connections_max: 4096,
             header_ms_max: 10_000,
             header_bytes_max: 64 << 10,

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
 use crate::request_id;
+
+/// What joins a request to a trace (W3C Trace Context).
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -32,7 +35,7 @@ pub(crate) fn layer(app: &Arc<App>) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER, TRACEPARENT])
         .expose_headers([RETRY_AFTER, request_id::HEADER])
         .max_age(MAX_AGE)
         .allow_origin(AllowOrigin::predicate(known))

@@ -34,6 +34,8 @@ mod request_id;
 mod request_log;
 mod run;
 mod serving;
+#[cfg(feature = "otlp")]
+mod spans;
 mod stream;
 mod tls;
 
@@ -45,5 +47,6 @@ pub use contract::openapi;
 pub use fetch::HostRuleError;
 pub use metrics::Metrics;
 pub use reload::{LoadError, Loaded, Reloaded};
+pub use request_log::PERIODIC_TARGET;
 pub use run::run;
 pub use tls::{Tls, TlsError};

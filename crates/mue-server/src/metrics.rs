@@ -22,6 +22,7 @@ use metrics_exporter_prometheus::{
 };
 use mue_engine::batcher::Load;
 use mue_engine::{Branch, BranchDepth, ExitChoice, Reply};
+use tracing::Span;
 
 use crate::answering::{Answered, Task};
 use crate::app::App;
@@ -223,6 +224,8 @@ pub(crate) struct Watch {
     task: Task,
     started: Instant,
     outcome: OnceLock<&'static str>,
+    /// The request's; it lasts as long as this.
+    span: Span,
 }
 
 impl Watch {
@@ -239,6 +242,7 @@ impl Drop for Watch {
         self.metrics.counter(names::REQUESTS, &labels).increment(1);
         let duration = self.metrics.histogram(names::REQUEST_DURATION, &labels[..1]);
         duration.record(self.started.elapsed());
+        self.span.record("outcome", outcome);
     }
 }
 
@@ -254,7 +258,8 @@ pub(crate) async fn layer(
     let task = Task::ALL.into_iter().find(|task| task.route() == route);
     let watch = task.map(|task| {
         let (metrics, started) = (Arc::clone(&app.metrics), Instant::now());
-        Arc::new(Watch { metrics, task, started, outcome: OnceLock::new() })
+        let (outcome, span) = (OnceLock::new(), Span::current());
+        Arc::new(Watch { metrics, task, started, outcome, span })
     });
     if let Some(watch) = &watch {
         request.extensions_mut().insert(Arc::clone(watch));

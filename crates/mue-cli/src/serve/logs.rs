@@ -8,6 +8,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::error::user_error;
+use crate::serve::spans::Exporter;
+
+/// What hears of spans and events.
+pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Which lines are written.
 ///
@@ -21,21 +25,26 @@ pub(super) fn filter(config: &Config) -> anyhow::Result<Targets> {
     })
 }
 
-/// Writes them from now on.
+/// Writes them, and exports spans, from now on.
 ///
 /// # Errors
 ///
 /// If this process does so already.
-pub(super) fn start(format: LogFormat, filter: Targets) -> anyhow::Result<()> {
+pub(super) fn start(
+    format: LogFormat,
+    filter: Targets,
+    exporter: Option<&Exporter>,
+) -> anyhow::Result<()> {
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+    let lines: BoxedLayer = match format {
         LogFormat::Text => lines.with_filter(filter).boxed(),
         LogFormat::Json => {
             let lines = lines.json().flatten_event(true).with_span_list(false);
             lines.with_filter(filter).boxed()
         }
     };
-    Registry::default().with(lines).try_init().context("cannot write log lines")
+    let layers: Vec<_> = [lines].into_iter().chain(exporter.map(Exporter::layer)).collect();
+    Registry::default().with(layers).try_init().context("cannot write log lines")
 }
 
 #[cfg(test)]

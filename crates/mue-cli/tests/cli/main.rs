@@ -17,6 +17,8 @@ mod readme;
 mod scenes;
 mod serve;
 mod server;
+#[cfg(feature = "otlp")]
+mod spans;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -39,7 +41,7 @@ fn mue(folder: &Path) -> Command {
 
 /// Whether `mue serve` might read this variable.
 fn is_setting(name: &std::ffi::OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with("MUE_"))
+    name.to_str().is_some_and(|name| name.starts_with("MUE_") || name.starts_with("OTEL_"))
 }
 
 fn stdout(output: &Output) -> &str {

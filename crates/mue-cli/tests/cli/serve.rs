@@ -49,12 +49,12 @@ impl Drop for Serving {
     }
 }
 
-fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
 }
 
 /// A form with one picture.
-fn form(picture: &[u8]) -> Vec<u8> {
+pub(crate) fn form(picture: &[u8]) -> Vec<u8> {
     let head = "--edge\r\ncontent-disposition: form-data; name=\"image\"\r\n\r\n";
     [head.as_bytes(), picture, b"\r\n--edge--\r\n"].concat()
 }
@@ -143,6 +143,12 @@ fn what_cannot_be_served_is_said_in_one_line() {
     refused(&mut serve(&["--check", "--model", "nowhere"]), &["nowhere"]);
     refused(serve(&["--check"]).env("MUE_ROWS_MAX", "many"), &["MUE_ROWS_MAX", "many"]);
     refused(serve(&["--check"]).env("MUE_DEVICE", "abacus"), &["abacus"]);
+    refused(&mut serve(&["--check", "--listen", "127.0.0.1"]), &["listen", "127.0.0.1"]);
+    refused(&mut serve(&["--check", "--otlp-endpoint", "collector"]), &["otlp_endpoint"]);
+    if cfg!(not(feature = "otlp")) {
+        let args = ["--check", "--otlp-endpoint", "http://127.0.0.1:4318"];
+        refused(&mut serve(&args), &["otlp_endpoint", "--features otlp"]);
+    }
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     refused(&mut serve(&["--listen", &address]), &["listen", &address]);

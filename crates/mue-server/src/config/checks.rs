@@ -1,5 +1,7 @@
 //! Whether settings make sense, and which of them only a restart changes.
 
+use axum::http::Uri;
+
 use super::Config;
 use crate::cors::is_origin;
 use crate::fetch::{HostRule, HostRuleError};
@@ -19,6 +21,9 @@ pub enum ConfigError {
     /// No such host can be fetched from.
     #[error("image_url_hosts: {0:?}: {1}")]
     Host(String, HostRuleError),
+    /// Spans can be sent there neither by HTTP nor by HTTPS.
+    #[error("otlp_endpoint: {0:?} is no address such as http://127.0.0.1:4318")]
+    Endpoint(String),
     /// A certificate is nothing without its key.
     #[error("tls_certificate and tls_key need each other")]
     HalfTls,
@@ -64,6 +69,9 @@ impl Config {
             let parsed = host.parse::<HostRule>();
             parsed.map_err(|error| ConfigError::Host(host.clone(), error))?;
         }
+        if !self.otlp_endpoint.is_empty() && !is_address(&self.otlp_endpoint) {
+            return Err(ConfigError::Endpoint(self.otlp_endpoint.clone()));
+        }
         if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
             return Err(ConfigError::HalfTls);
         }
@@ -77,6 +85,8 @@ impl Config {
             ("threads", self.threads != other.threads),
             ("log_format", self.log_format != other.log_format),
             ("log_level", self.log_level != other.log_level),
+            ("otlp_endpoint", self.otlp_endpoint != other.otlp_endpoint),
+            ("otlp_service", self.otlp_service != other.otlp_service),
             ("connections_max", self.connections_max != other.connections_max),
             ("header_ms_max", self.header_ms_max != other.header_ms_max),
             ("header_bytes_max", self.header_bytes_max != other.header_bytes_max),
@@ -85,6 +95,14 @@ impl Config {
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
+}
+
+/// Whether it has a host that HTTP or HTTPS reaches.
+fn is_address(text: &str) -> bool {
+    let uri = text.parse::<Uri>().ok();
+    uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some()
+    })
 }
 
 #[cfg(test)]
@@ -103,6 +121,10 @@ mod tests {
         assert!(config.validate().unwrap_err().to_string().contains("a/b"));
         let config = Config { tls_key: "key.pem".into(), ..Config::default() };
         assert_eq!(config.validate(), Err(ConfigError::HalfTls));
+        for endpoint in ["localhost:4318", "grpc://localhost", "/v1/traces"] {
+            let config = Config { otlp_endpoint: endpoint.into(), ..Config::default() };
+            assert_eq!(config.validate(), Err(ConfigError::Endpoint(endpoint.into())));
+        }
         let config = Config { rows_max: 0, ..Config::default() };
         assert!(matches!(config.validate(), Err(ConfigError::Batcher(_))));
     }
