@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use ureq::Agent;
+use ureq::tls::TlsConfig;
 
 /// An orchestrator should not wait longer for an answer that takes a millisecond.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -33,14 +34,21 @@ pub(crate) struct HealthArgs {
         hide = true
     )]
     listen: String,
+    /// The certificate of that server, if it has one
+    #[arg(long, value_name = "FILE", env = "MUE_TLS_CERTIFICATE", default_value = "", hide = true)]
+    tls_certificate: String,
 }
 
 /// Asks once.
 pub(crate) fn run(args: &HealthArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let base = args.url.clone().unwrap_or_else(|| reachable(&args.listen));
+    let scheme = if args.tls_certificate.is_empty() { "http" } else { "https" };
+    let own = || format!("{scheme}://{}", reachable(&args.listen));
+    let base = args.url.clone().unwrap_or_else(own);
     let url = format!("{}/health/ready", base.trim_end_matches('/'));
+    // The certificate of the server on this machine is for the name by which others reach it.
+    let tls = TlsConfig::builder().disable_verification(args.url.is_none()).build();
     // Past any proxy: the server is near.
-    let config = Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE));
+    let config = Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE)).tls_config(tls);
     let agent = Agent::new_with_config(config.http_status_as_error(false).build());
     let answer = agent.get(&url).call().with_context(|| format!("{url} does not answer"))?;
     if answer.status() != 200 {
@@ -54,9 +62,9 @@ pub(crate) fn run(args: &HealthArgs, out: &mut dyn Write) -> anyhow::Result<()> 
 fn reachable(listen: &str) -> String {
     let (host, port) = listen.rsplit_once(':').unwrap_or((listen, "8080"));
     match host {
-        "0.0.0.0" => format!("http://127.0.0.1:{port}"),
-        "[::]" => format!("http://[::1]:{port}"),
-        host => format!("http://{host}:{port}"),
+        "0.0.0.0" => format!("127.0.0.1:{port}"),
+        "[::]" => format!("[::1]:{port}"),
+        host => format!("{host}:{port}"),
     }
 }
 
@@ -66,8 +74,8 @@ mod tests {
 
     #[test]
     fn a_server_on_every_address_is_asked_on_its_own_machine() {
-        assert_eq!(reachable("0.0.0.0:80"), "http://127.0.0.1:80");
-        assert_eq!(reachable("[::]:8080"), "http://[::1]:8080");
-        assert_eq!(reachable("10.0.0.5:8080"), "http://10.0.0.5:8080");
+        assert_eq!(reachable("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(reachable("[::]:8080"), "[::1]:8080");
+        assert_eq!(reachable("10.0.0.5:8080"), "10.0.0.5:8080");
     }
 }

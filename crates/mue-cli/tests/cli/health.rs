@@ -1,5 +1,6 @@
 //! `mue health`, as a container's health check runs it.
 
+use crate::serve::Serving;
 use crate::server::{Reply, Server};
 use crate::{mue, stderr, stdout};
 
@@ -13,6 +14,22 @@ fn a_server_is_ready_or_not() {
         assert_eq!(output.status.code(), Some(code), "{}{}", stdout(&output), stderr(&output));
         assert_eq!(server.requests()[0].path, "/health/ready");
     }
+}
+
+#[test]
+fn a_server_with_a_certificate_is_asked_by_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    // For the name by which others reach it.
+    let made = rcgen::generate_simple_self_signed(["example.org".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("chain.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+    let settings = [("MUE_TLS_CERTIFICATE", "chain.pem"), ("MUE_TLS_KEY", "key.pem")];
+    let server = Serving::start(folder.path(), &settings);
+    let listen = server.url.strip_prefix("https://").unwrap();
+    let mut health = mue(folder.path());
+    health.arg("health").env("MUE_LISTEN", listen).envs(settings);
+    let output = health.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}{}", stdout(&output), stderr(&output));
 }
 
 #[test]
