@@ -21,8 +21,8 @@ use crate::problem::{Code, Problem};
 use crate::reload::{LoadError, Loaded, Loader};
 use crate::serving::{Generation, Serving};
 use crate::{
-    auth, caption, contract, cors, docs, entailment, health, metrics, models, playground, reload,
-    request_id, request_log,
+    auth, body, caption, contract, cors, docs, entailment, health, metrics, models, playground,
+    reload, request_id, request_log,
 };
 
 /// What serves, and what stands between it and the network.
@@ -168,6 +168,11 @@ async fn admit(
         let detail = format!("{} requests are under way", app.places_max);
         Problem::new(Code::TooManyRequests, detail).retry_after(Duration::from_secs(1))
     })?;
+    // A queue without room for one row is said before anything is made of the body.
+    if let Err(full) = app.now().engine.batcher().reserve(1, Instant::now()) {
+        body::discard(request, &app.now().config).await?;
+        return Err(full.into());
+    }
     // Held here until there is a response, and by a stream until its end.
     let place = Arc::new(place);
     request.extensions_mut().insert(Arc::clone(&place));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, EXPECT};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -60,6 +60,19 @@ async fn read<T: DeserializeOwned>(
     let Form { fields, files } = multipart::read(bytes(body, config).await?, boundary).await?;
     let fields = T::deserialize(fields).map_err(|error| Problem::invalid(error.to_string()))?;
     Ok((fields, files))
+}
+
+/// Lets a body pass that nobody will look at, so that its client reads the answer instead of a
+/// broken connection. One that waits to be told to send it (`Expect`) is not told.
+///
+/// # Errors
+///
+/// If the body is too large or too slow.
+pub(crate) async fn discard(request: Request, config: &Config) -> Result<(), Problem> {
+    if request.headers().contains_key(EXPECT) {
+        return Ok(());
+    }
+    bytes(request.into_body(), config).await.map(drop)
 }
 
 fn is_json(media_type: &str) -> bool {

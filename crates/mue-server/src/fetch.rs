@@ -80,12 +80,12 @@ impl Fetcher {
     }
 }
 
-/// Whether a picture is a URL rather than the picture itself.
+/// Whether a picture is a URL rather than the picture itself, of which only the beginning is read.
 pub(crate) fn is_url(text: &str) -> bool {
-    let scheme = text.split("://").next().filter(|scheme| scheme.len() < text.len());
-    scheme.is_some_and(|scheme| {
-        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
-    })
+    let begins = |scheme: &str| {
+        text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    begins("http://") || begins("https://")
 }
 
 fn get(agent: &Agent, url: &str, bytes_max: usize) -> Result<Bytes, ureq::Error> {

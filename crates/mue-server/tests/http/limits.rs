@@ -31,6 +31,19 @@ async fn a_full_queue_is_told_before_any_picture_is_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_queue_without_any_room_makes_nothing_of_a_body() {
+    let server = Server::with(Config { queue_rows_max: 4, ..Config::default() });
+    let permit = server.batcher.reserve(4, Instant::now()).unwrap();
+    server.send(post("/v1/caption", "no JSON")).await.assert_problem(429, "queue_full");
+    let mut patient = post("/v1/caption", Body::new(NeverEnding));
+    patient.headers_mut().insert("expect", "100-continue".parse().unwrap());
+    server.send(patient).await.assert_problem(429, "queue_full");
+    drop(permit);
+    server.send(post("/v1/caption", "no JSON")).await.assert_problem(400, "malformed_body");
+    assert_eq!(server.batcher.load().reserved_rows, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_has_a_size() {
     let server = Server::with(Config { body_bytes_max: 100, ..Config::default() });
     let response = server.send(post("/v1/caption", "x".repeat(101))).await;
