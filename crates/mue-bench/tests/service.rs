@@ -100,6 +100,7 @@ async fn an_overloaded_server_refuses_and_goes_on() {
     assert_eq!(ended + found.unsent, found.offered);
     assert!(found.health.asked > 0 && found.health.failed == 0, "{found:?}");
     assert_eq!(found.memory.is_some(), cfg!(target_os = "linux"));
+    assert!(found.targets[0].held && found.generator_cores.is_none(), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

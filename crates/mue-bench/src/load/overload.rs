@@ -1,7 +1,7 @@
 //! What happens at many times the capacity.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -9,17 +9,22 @@ use super::arrivals::poisson;
 use super::client::Client;
 use super::closed_loop::saturation;
 use super::corpus::Corpus;
+use super::cpu::runtime_time;
 use super::curve::LoadError;
 use super::exits::ExitSetting;
+use super::flood;
 use super::memory::Memory;
-use super::open_loop;
 use super::percentiles::Percentiles;
 use super::point::Tally;
 use super::probe::{Health, Probe};
 use super::request::Outcome;
+use super::targets::{SOUND_STATUSES, Target, targets};
 
-/// What a server may answer under any load: done, refused at the door, or too late.
-const SOUND_STATUSES: [u16; 3] = [200, 429, 504];
+/// The capacity needs no longer than this to be found.
+const CAPACITY_SPAN_MAX: Duration = Duration::from_secs(15);
+
+/// How often it is said how far the load is.
+const PROGRESS: Duration = Duration::from_secs(10);
 
 /// How a server is overloaded.
 #[derive(Clone, Debug)]
@@ -67,13 +72,40 @@ pub struct Overload {
     pub share_of_capacity: f64,
     /// Latency of answers with status 200.
     pub latency_ms: Option<Percentiles>,
+    /// From when a request was due to when it was sent.
+    pub late_ms: Option<Percentiles>,
+    /// Cores that the generator kept busy, which the server did not have if it shares them; known
+    /// if it ran in a runtime of one thread.
+    pub generator_cores: Option<f64>,
     /// How the health route answered meanwhile.
     pub health: Health,
     /// Memory of this process, if the server is in it and the system tells.
     pub memory: Option<Memory>,
+    /// What was asked of the server, and whether it did it.
+    pub targets: Vec<Target>,
+}
+
+impl OverloadPlan {
+    /// How long the capacity is measured.
+    fn capacity_span(&self) -> Duration {
+        self.span.min(CAPACITY_SPAN_MAX)
+    }
+
+    /// What will happen, and how long it takes.
+    fn summary(&self) -> String {
+        let (capacity, span) = (self.capacity_span().as_secs_f64(), self.span.as_secs_f64());
+        let Self { times, exit, .. } = self;
+        format!(
+            "exits {exit}: about {capacity:.0} s for the capacity, then {span:.0} s at {times} times as \
+             much, {:.0} s in all and some for what is queued",
+            capacity + span
+        )
+    }
 }
 
 /// Measures the capacity, and then sends so many times as much.
+///
+/// In a runtime of one thread the generator costs the server least, and what it costs is known.
 ///
 /// # Errors
 ///
@@ -84,34 +116,45 @@ pub async fn overload(
     plan: &OverloadPlan,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Overload, LoadError> {
-    let exit = &plan.exit;
-    progress(&format!("capacity, exits {exit}"));
-    let capacity_per_s = saturation(client, corpus, exit, (plan.callers, plan.span)).await?;
+    let OverloadPlan { exit, span, .. } = plan;
+    progress(&plan.summary());
+    let closed_loop = (plan.callers, plan.capacity_span());
+    let capacity_per_s = saturation(client, corpus, exit, closed_loop).await?;
     let rate = plan.times * capacity_per_s;
-    progress(&format!("{rate:.1} requests/s, exits {exit}"));
-    let arrivals = poisson(rate, plan.span, plan.seed);
+    progress(&format!("capacity {capacity_per_s:.1}/s; {rate:.1} requests/s for {span:?}"));
+    let arrivals = poisson(rate, *span, plan.seed);
     let offered = arrivals.len();
     let asks = arrivals.into_iter().zip(corpus.asks(offered, exit)?).collect();
-    let (mut tally, mut accepted) = (Tally::default(), Vec::new());
-    let probe = Probe::start(client, plan.in_process);
-    let run = open_loop::run(client, asks, plan.in_flight_max, |sent| {
+    let (mut tally, mut accepted, mut told) = (Tally::default(), Vec::new(), Instant::now());
+    let probe = Probe::start(client, *span, plan.in_process);
+    let (started, computed) = (Instant::now(), runtime_time());
+    let run = flood::run(client, asks, plan.in_flight_max, |sent| {
         if matches!(sent.outcome, Outcome::Answered(_)) {
             accepted.push(sent.ended);
         }
         tally.add(sent);
+        if told.elapsed() >= PROGRESS {
+            told = Instant::now();
+            let (seconds, statuses) = (started.elapsed().as_secs(), &tally.statuses);
+            progress(&format!("{seconds} s, answers by status: {statuses:?}"));
+        }
     });
     let run = run.await;
-    let (health, memory) = probe.end();
+    let computed = runtime_time().zip(computed).map(|(after, before)| after - before);
+    let elapsed_s = started.elapsed().as_secs_f64();
+    let (health, memory) = probe.end().await;
     // What is answered later was queued meanwhile; nobody was refused for it.
-    accepted.retain(|ended| ended.saturating_duration_since(run.start) <= plan.span);
-    let accepted_per_s = accepted.len() as f64 / plan.span.as_secs_f64();
-    Ok(Overload {
+    accepted.retain(|ended| ended.saturating_duration_since(run.start) <= *span);
+    let accepted_per_s = accepted.len() as f64 / span.as_secs_f64();
+    let found = Overload {
         exit: exit.to_string(),
         capacity_per_s,
         rate,
-        seconds: plan.span.as_secs_f64(),
+        seconds: span.as_secs_f64(),
         offered,
         latency_ms: tally.latency(),
+        late_ms: tally.late(),
+        generator_cores: computed.map(|computed| computed.as_secs_f64() / elapsed_s),
         statuses: tally.statuses,
         failed: tally.failed,
         failure: tally.failure,
@@ -120,7 +163,9 @@ pub async fn overload(
         share_of_capacity: accepted_per_s / capacity_per_s,
         health,
         memory,
-    })
+        targets: Vec::new(),
+    };
+    Ok(Overload { targets: targets(&found), ..found })
 }
 
 impl Overload {
@@ -146,7 +191,7 @@ pub(super) mod tests {
     use super::*;
 
     pub(in crate::load) fn made_up() -> Overload {
-        Overload {
+        let found = Overload {
             exit: "auto".to_owned(),
             capacity_per_s: 100.0,
             rate: 1000.0,
@@ -159,9 +204,13 @@ pub(super) mod tests {
             accepted_per_s: 96.0,
             share_of_capacity: 0.96,
             latency_ms: Percentiles::of(vec![10.0]),
+            late_ms: Percentiles::of(vec![0.5]),
+            generator_cores: Some(0.25),
             health: Health { asked: 600, failed: 0, latency_ms: Percentiles::of(vec![2.0]) },
-            memory: Some(Memory { bytes_start: 1 << 20, bytes_end: 1 << 20, bytes_peak: 2 << 20 }),
-        }
+            memory: Memory::of(&[1 << 20, 3 << 20, 2 << 20, 2 << 20]),
+            targets: Vec::new(),
+        };
+        Overload { targets: targets(&found), ..found }
     }
 
     #[test]

@@ -125,6 +125,11 @@ impl Tally {
         self.latencies_ms.len()
     }
 
+    /// How late requests were sent.
+    pub(super) fn late(&self) -> Option<Percentiles> {
+        Percentiles::of(self.late_ms.clone())
+    }
+
     /// Latencies of the answers.
     pub(super) fn latency(&self) -> Option<Percentiles> {
         Percentiles::of(self.latencies_ms.clone())

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::client::Client;
-use super::memory::Memory;
+use super::memory::{Memory, resident_bytes};
 use super::percentiles::Percentiles;
 use super::point::millis;
 
@@ -29,55 +29,42 @@ pub struct Health {
 
 /// Asks for `/health/live` every [`PERIOD`], over a connection of its own.
 pub(super) struct Probe {
-    task: JoinHandle<()>,
-    results: tokio::sync::watch::Receiver<Seen>,
+    task: JoinHandle<Seen>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Seen {
     latencies_ms: Vec<f64>,
     failed: usize,
-    memory: Option<Memory>,
+    resident_bytes: Vec<u64>,
 }
 
 impl Probe {
-    /// Begins; looks at this process's memory too if the server is in it.
-    pub(super) fn start(client: &Client, in_process: bool) -> Self {
-        let memory = in_process.then(Memory::start).flatten();
-        let (sender, results) = tokio::sync::watch::channel(Seen { memory, ..Seen::default() });
+    /// Looks for so long; at this process's memory too if the server is in it.
+    pub(super) fn start(client: &Client, span: Duration, in_process: bool) -> Self {
         let client = client.apart();
         let task = tokio::spawn(async move {
             let mut ticks = tokio::time::interval(PERIOD);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
+            let (start, mut seen) = (Instant::now(), Seen::default());
+            while start.elapsed() < span {
                 ticks.tick().await;
-                let start = Instant::now();
+                seen.resident_bytes.extend(in_process.then(resident_bytes).flatten());
+                let asked = Instant::now();
                 let answer = client.send(Method::GET, "/health/live", Bytes::new()).await;
-                let well = answer.is_ok_and(|answer| answer.status == StatusCode::OK);
-                sender.send_modify(|seen| seen.note(millis(start.elapsed()), well));
+                seen.failed += usize::from(!answer.is_ok_and(|it| it.status == StatusCode::OK));
+                seen.latencies_ms.push(millis(asked.elapsed()));
             }
+            seen
         });
-        Self { task, results }
+        Self { task }
     }
 
-    /// Ends, with a last look at the memory.
-    pub(super) fn end(self) -> (Health, Option<Memory>) {
-        self.task.abort();
-        let Seen { latencies_ms, failed, mut memory } = self.results.borrow().clone();
-        if let Some(memory) = &mut memory {
-            memory.look();
-        }
-        let asked = latencies_ms.len();
+    /// What was seen.
+    pub(super) async fn end(self) -> (Health, Option<Memory>) {
+        let Seen { latencies_ms, failed, resident_bytes } =
+            self.task.await.expect("looking does not panic");
+        let (asked, memory) = (latencies_ms.len(), Memory::of(&resident_bytes));
         (Health { asked, failed, latency_ms: Percentiles::of(latencies_ms) }, memory)
-    }
-}
-
-impl Seen {
-    fn note(&mut self, latency_ms: f64, well: bool) {
-        self.latencies_ms.push(latency_ms);
-        self.failed += usize::from(!well);
-        if let Some(memory) = &mut self.memory {
-            memory.look();
-        }
     }
 }

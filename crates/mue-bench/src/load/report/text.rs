@@ -9,6 +9,7 @@ use crate::load::overhead::Overhead;
 use crate::load::overload::Overload;
 use crate::load::percentiles::Percentiles;
 use crate::load::point::Point;
+use crate::load::targets::Target;
 
 /// Columns of the curve's table, shared with the page.
 pub(super) const COLUMNS: [&str; 14] = [
@@ -132,33 +133,22 @@ fn write_overhead(out: &mut dyn Write, found: &[Overhead]) -> io::Result<()> {
 }
 
 fn write_overload(out: &mut dyn Write, found: &Overload) -> io::Result<()> {
-    let Overload { exit, rate, seconds, offered, capacity_per_s, .. } = found;
-    writeln!(out, "exits {exit}: {offered} requests in {seconds} s, {rate:.1}/s")?;
-    writeln!(out, "  statuses   {}", statuses(&found.statuses, found.failed, found.unsent))?;
-    let (accepted, share) = (found.accepted_per_s, found.share_of_capacity * 100.0);
-    writeln!(
-        out,
-        "  answered   {accepted:.1}/s, {share:.1}% of the capacity {capacity_per_s:.1}/s"
-    )?;
-    let [p50, _, p99] = of(found.latency_ms);
-    writeln!(out, "  latency    p50 {p50} ms, p99 {p99} ms")?;
-    let health = &found.health;
-    if let Some(latency) = health.latency_ms {
-        let (p99, max) = (latency.p99, latency.max);
-        let asked = health.asked;
-        writeln!(out, "  health     asked {asked} times, p99 {p99:.1} ms, longest {max:.1} ms")?;
+    let Overload { exit, rate, seconds, offered, unsent, .. } = found;
+    writeln!(out, "exits {exit}: {offered} requests in {seconds} s, {rate:.1}/s\n")?;
+    writeln!(out, "| under overload | asked | found | |\n|{}", "---|".repeat(4))?;
+    for Target { name, asked, found, held } in &found.targets {
+        let held = if *held { "held" } else { "MISSED" };
+        writeln!(out, "| {name} | {asked} | {found} | {held} |")?;
     }
-    if let Some(memory) = found.memory {
-        let [start, end, peak] = [memory.bytes_start, memory.bytes_end, memory.bytes_peak]
-            .map(|bytes| bytes as f64 / f64::from(1 << 20));
-        writeln!(
-            out,
-            "  memory     {start:.1} MiB before, {end:.1} MiB after, {peak:.1} MiB at most"
-        )?;
+    let ([p50, _, p99], [_, _, late]) = (of(found.latency_ms), of(found.late_ms));
+    write!(out, "\nanswers with status 200: p50 {p50} ms, p99 {p99} ms; generator: ")?;
+    if let Some(cores) = found.generator_cores {
+        write!(out, "{cores:.2} cores, ")?;
     }
+    writeln!(out, "sent at most {late} ms late (99 in 100), {unsent} unsent")?;
     match found.complaint() {
-        Some(complaint) => writeln!(out, "  NOT SOUND  {complaint}"),
-        None => writeln!(out, "  sound      every answer is 200, 429 or 504"),
+        Some(complaint) => writeln!(out, "NOT SOUND: {complaint}"),
+        None => Ok(()),
     }
 }
 
@@ -197,10 +187,11 @@ mod tests {
         report.overhead.clear();
         report.overload.push(overload::tests::made_up());
         let written = text(&report);
-        let memory = "1.0 MiB before, 1.0 MiB after, 2.0 MiB at most";
-        for words in ["96.0% of the capacity", "504: 200", "every answer is", memory] {
+        let memory = "| 1 MiB before, 2 at half time, 2 at the end | held |";
+        for words in ["96.0/s of 100.0/s, 96.0% | held", "504: 200", "0.25 cores", memory] {
             assert!(written.contains(words), "{written}");
         }
+        assert!(!written.contains("MISSED"), "{written}");
         report.overload[0].statuses.insert(500, 1);
         assert!(text(&report).contains("NOT SOUND"));
     }
