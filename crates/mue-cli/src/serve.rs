@@ -4,6 +4,7 @@ mod certificate;
 mod layers;
 mod logs;
 mod spans;
+mod welcome;
 
 use std::io::Write;
 use std::net::{TcpListener, ToSocketAddrs};
@@ -12,13 +13,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mue_engine::{BranchRule, DeviceChoice, Engine, ExitRules, ModelFolder, ModelSource};
+use mue_engine::{DeviceChoice, Engine, ModelFolder, ModelSource};
 use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::user_error;
 use crate::serve::certificate::{Pem, Watch};
 use crate::serve::spans::Exporter;
+use crate::serve::welcome::welcome;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -217,41 +219,6 @@ fn unusable(
     user_error(anyhow::Error::new(error).context(what), remedy)
 }
 
-/// The line that says what is served where.
-fn welcome(listener: &TcpListener, engine: &Engine, tls: bool) -> anyhow::Result<String> {
-    let (scheme, address) = (if tls { "https" } else { "http" }, listener.local_addr()?);
-    let (name, device) = (engine.model().name(), engine.device());
-    let threads = mue_engine::threads();
-    let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
-    let caption = exits(settings.caption.as_ref().or(calibration.caption.auto.as_ref()));
-    let entailment = exits(settings.entailment.as_ref().or(calibration.entailment.auto.as_ref()));
-    Ok(format!(
-        "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
-         caption exits {caption}; entailment exits {entailment}"
-    ))
-}
-
-/// The branches that do not run at full depth, and what they leave by.
-fn exits(rules: Option<&ExitRules>) -> String {
-    let Some(ExitRules { image, text, decoder }) = rules else { return "off".into() };
-    let rules = [("image", image), ("text", text), ("decoder", decoder)];
-    let named = rules.into_iter().filter_map(|(branch, rule)| {
-        let by = match rule {
-            BranchRule::Full | BranchRule::Watch => return None,
-            BranchRule::Fixed(layers) => format!("fixed at {layers}"),
-            BranchRule::Similarity(_) => "similarity".into(),
-            BranchRule::Probability(_) => "probability".into(),
-            BranchRule::Entropy(_) => "entropy".into(),
-            BranchRule::Patience(layers) => format!("patience of {layers}"),
-        };
-        Some(format!("{branch} by {by}"))
-    });
-    match named.collect::<Vec<_>>().as_slice() {
-        [] => "off".into(),
-        named => named.join(", "),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,16 +251,5 @@ mod tests {
         let address = taken.local_addr().unwrap().to_string();
         let error = listen(&address).unwrap_err().to_string();
         assert!(error.contains(&address), "{error}");
-    }
-
-    #[test]
-    fn exits_are_shown_by_branch() {
-        assert_eq!(exits(None), "off");
-        let rules = ExitRules {
-            image: BranchRule::Similarity(vec![0.9]),
-            text: BranchRule::Full,
-            decoder: BranchRule::Patience(2),
-        };
-        assert_eq!(exits(Some(&rules)), "image by similarity, decoder by patience of 2");
     }
 }

@@ -1,0 +1,60 @@
+//! What a server says when it has started.
+
+use std::net::TcpListener;
+
+use mue_engine::{BranchRule, Engine, ExitRules};
+
+/// The line that says what is served where.
+pub(super) fn welcome(
+    listener: &TcpListener,
+    engine: &Engine,
+    tls: bool,
+) -> anyhow::Result<String> {
+    let (scheme, address) = (if tls { "https" } else { "http" }, listener.local_addr()?);
+    let (name, device) = (engine.model().name(), engine.device());
+    let threads = mue_engine::threads();
+    let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
+    let caption = exits(settings.caption.as_ref().or(calibration.caption.auto.as_ref()));
+    let entailment = exits(settings.entailment.as_ref().or(calibration.entailment.auto.as_ref()));
+    Ok(format!(
+        "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
+         caption exits {caption}; entailment exits {entailment}"
+    ))
+}
+
+/// The branches that do not run at full depth, and what they leave by.
+fn exits(rules: Option<&ExitRules>) -> String {
+    let Some(ExitRules { image, text, decoder }) = rules else { return "off".into() };
+    let rules = [("image", image), ("text", text), ("decoder", decoder)];
+    let named = rules.into_iter().filter_map(|(branch, rule)| {
+        let by = match rule {
+            BranchRule::Full | BranchRule::Watch => return None,
+            BranchRule::Fixed(layers) => format!("fixed at {layers}"),
+            BranchRule::Similarity(_) => "similarity".into(),
+            BranchRule::Probability(_) => "probability".into(),
+            BranchRule::Entropy(_) => "entropy".into(),
+            BranchRule::Patience(layers) => format!("patience of {layers}"),
+        };
+        Some(format!("{branch} by {by}"))
+    });
+    match named.collect::<Vec<_>>().as_slice() {
+        [] => "off".into(),
+        named => named.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_are_shown_by_branch() {
+        assert_eq!(exits(None), "off");
+        let rules = ExitRules {
+            image: BranchRule::Similarity(vec![0.9]),
+            text: BranchRule::Full,
+            decoder: BranchRule::Patience(2),
+        };
+        assert_eq!(exits(Some(&rules)), "image by similarity, decoder by patience of 2");
+    }
+}
