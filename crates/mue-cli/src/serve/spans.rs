@@ -50,6 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(not(feature = "otlp"))]
+    fn a_build_without_spans_says_so_where_some_are_asked_for() {
+        let everywhere = |_: &str| Some("http://all".to_owned());
+        assert_eq!(destination(&Config::default(), everywhere).unwrap(), None);
+        let own = Config { otlp_endpoint: "http://own".into(), ..Config::default() };
+        let error = destination(&own, |_| None).unwrap_err().to_string();
+        assert!(error.contains("otlp_endpoint"), "{error}");
+    }
+
+    #[test]
     #[cfg(feature = "otlp")]
     fn the_settings_go_before_the_standard_variables() {
         let both = |name: &str| match name {
