@@ -3,6 +3,7 @@
 //! Weights are random; the arithmetic does not depend on them. With `--peer` the PyTorch script
 //! runs between our own rounds, so that a change of the machine's speed meets both.
 
+mod opening;
 mod peer;
 mod pieces;
 mod stages;
@@ -56,6 +57,9 @@ struct Args {
     /// Unpacked modelscope package
     #[arg(long, value_name = "DIR")]
     modelscope: Option<PathBuf>,
+    /// Open this folder's weights, say how that went, and leave: what the program starts itself for
+    #[arg(long, value_name = "DIR", hide = true)]
+    open: Option<PathBuf>,
 }
 
 /// Milliseconds by stage.
@@ -64,9 +68,13 @@ type Times = BTreeMap<String, Vec<f64>>;
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let mut out = std::io::stdout().lock();
+    if let Some(folder) = &args.open {
+        return opening::open(&mut out, folder, args.device);
+    }
     let device = args.device.open()?;
     let config = preset(&args.size)?.config();
     let tensors = initial_tensors(&config, 0, &device.device)?;
+    opening::print(&mut out, &tensors, &config, args.device)?;
     let model = Ofa::from_tensors(&tensors, config, &device.device)?;
     drop(tensors);
     let workload = Workload::new(&model, args.pixels, args.tokens);

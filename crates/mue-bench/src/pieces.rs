@@ -1,14 +1,12 @@
-//! The pieces of one encoder layer, alone, against the rate of the machine's matrix product.
+//! The stem, an encoder layer and its pieces, alone, against the rate of the machine's matrix
+//! product.
 
 use std::hint::black_box;
 use std::io::Write;
 use std::time::Instant;
 
-use burn::nn::LayerNormConfig;
 use burn::tensor::Distribution;
-use burn::tensor::activation::gelu;
-use burn::tensor::module::attention;
-use mue_model::{Device, Grid, Ofa, Tensor};
+use mue_model::{Device, Grid, KeysValues, Ofa, Tensor};
 
 /// Times a piece: the least of several runs, in milliseconds.
 fn least<const D: usize>(run: impl Fn() -> Tensor<D>) -> f64 {
@@ -35,41 +33,44 @@ pub(crate) fn print(
     let noise = Distribution::Uniform(-1.0, 1.0);
     let matrix = |rows, columns| Tensor::<2>::random([rows, columns], noise, device);
     let (x, wide) = (matrix(n, d), matrix(n, f));
-    // Weights as they are used: PyTorch's [out, in], seen transposed.
-    let (expand, contract) = (matrix(f, d).transpose(), matrix(d, f).transpose());
-    let square = matrix(d, d).transpose();
+    let (expand, contract, square) = (matrix(d, f), matrix(f, d), matrix(d, d));
     let product = least(|| x.clone().matmul(expand.clone()));
     let rate = (n * d * f) as f64 / product / 1e6;
     writeln!(out, "matrix product {n} x {d} x {f}: {rate:.0} GMAC/s\n")?;
     let split = || Tensor::<4>::random([1, heads, n, head_dim], noise, device);
-    let (q, k, v) = (split(), split(), split());
+    let (queries, source) = (split(), KeysValues { keys: split(), values: split() });
     let bias = Tensor::<4>::random([1, heads, n, n], noise, device);
-    let norm = LayerNormConfig::new(f).init(device);
+    let layer = &model.network().encoder.layers[0];
+    let pixels = Tensor::<4>::random([1, 3, pixels, pixels], noise, device);
+    let macs = model.macs();
     let pieces = [
-        ("matrix product, width to inner", product, n * d * f),
+        ("stem", least(|| model.stem_stages(pixels.clone()).remove(3)), macs.stem(grid)),
         (
-            "matrix product, inner to width",
+            "encoder layer",
+            least(|| layer.forward(x.clone().unsqueeze(), bias.clone())),
+            macs.encoder_layer(n),
+        ),
+        (
+            "of it: attention over keys and values",
+            least(|| layer.attention().attend(queries.clone(), &source, bias.clone())),
+            (2 * n * n * d) as u64,
+        ),
+        ("of it: product, width to inner", product, (n * d * f) as u64),
+        (
+            "of it: product, inner to width",
             least(|| wide.clone().matmul(contract.clone())),
-            n * d * f,
+            (n * d * f) as u64,
         ),
-        ("matrix product, width to width", least(|| x.clone().matmul(square.clone())), n * d * d),
-        ("GELU on the inner width", least(|| gelu(wide.clone())), 0),
-        ("LayerNorm on the inner width", least(|| norm.forward(wide.clone())), 0),
         (
-            "attention with bias",
-            least(|| {
-                let bias = Some(bias.clone());
-                attention(q.clone(), k.clone(), v.clone(), None, bias, Default::default())
-            }),
-            2 * n * n * d,
+            "of it: each of four products, width to width",
+            least(|| x.clone().matmul(square.clone())),
+            (n * d * d) as u64,
         ),
-        ("addition", least(|| x.clone() + x.clone()), 0),
     ];
     writeln!(out, "| piece | ms | of which at the rate above |\n|---|---|---|")?;
     for (name, ms, macs) in pieces {
         writeln!(out, "| {name} | {ms:.2} | {:.2} |", macs as f64 / rate / 1e6)?;
     }
-    let macs = model.macs();
     let all = macs.stem(grid) + config.encoder_layers as u64 * macs.encoder_layer(n);
     writeln!(out, "\nencoder at that rate: {:.0} ms", all as f64 / rate / 1e6)?;
     Ok(())

@@ -58,6 +58,11 @@ impl EncoderLayer {
         }
     }
 
+    /// Its attention.
+    pub fn attention(&self) -> &Attention {
+        &self.attention
+    }
+
     /// # Shapes
     ///
     /// - hidden, output: `[batch, tokens, d_model]`

@@ -53,6 +53,6 @@ pub use prediction::Prediction;
 pub use rows::{RowIndex, SelectRows};
 pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings, SpecialTokens};
 pub use source::{Branch, BranchEncoding, BranchExit, Source};
-pub use stem::Stem;
+pub use stem::{Stem, StemKernels};
 pub use trace::DecoderCost;
 pub use train::{BranchDepths, DecoderSequence, TrainInput, TrainOutput, chosen_states};

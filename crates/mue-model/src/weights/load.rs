@@ -121,10 +121,11 @@ impl<'a> Loader<'a> {
     /// rows.
     pub(crate) fn linear(&mut self, name: &str, [d_in, d_out]: [usize; 2]) -> Linear {
         let key = format!("{name}.weight");
-        let stored = self.data(&key, &[d_out, d_in]).map_or_else(
-            || vec![0.0; d_in * d_out],
-            |data| transposed(data.as_slice().expect("loaded tensors are f32"), d_in),
-        );
+        let stored = match self.data(&key, &[d_out, d_in]) {
+            Some(data) => transposed(data.as_slice().expect("loaded tensors are f32"), d_in),
+            None => vec![0.0; d_in * d_out],
+        };
+        self.release(&key);
         let weight = Tensor::from_data(TensorData::new(stored, [d_in, d_out]), &self.device);
         let mut linear = LinearConfig::new(d_in, d_out).init(&self.device);
         linear.weight = self.named(weight, &key, ParamLayout::Transposed);
@@ -171,17 +172,19 @@ impl<'a> Loader<'a> {
         let bias: Vec<f32> =
             beta.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
         let kernel = shape.iter().skip(1).product::<usize>();
-        let mut weight = match self.data(&format!("{conv}.weight"), &shape) {
+        let key = format!("{conv}.weight");
+        let mut weight = match self.data(&key, &shape) {
             Some(data) => values(data),
             None => vec![0.0; channels * kernel],
         };
+        self.release(&key);
         for (row, scale) in weight.chunks_exact_mut(kernel).zip(&scale) {
             row.iter_mut().for_each(|w| *w *= scale);
         }
         let weight = Tensor::from_data(TensorData::new(weight, shape), &self.device);
         let bias = Tensor::from_data(TensorData::new(bias, [channels]), &self.device);
         (
-            self.named(weight, &format!("{conv}.weight"), ParamLayout::AsStored),
+            self.named(weight, &key, ParamLayout::AsStored),
             self.named(bias, norm, ParamLayout::FoldedNorm),
         )
     }
@@ -208,6 +211,13 @@ impl<'a> Loader<'a> {
         match self.mismatches.is_empty() {
             true => Ok(self.names),
             false => Err(MismatchError(self.mismatches)),
+        }
+    }
+
+    /// What was copied need not stay in memory.
+    fn release(&self, name: &str) {
+        if let Some(tensor) = self.tensors.get(name) {
+            tensor.release();
         }
     }
 

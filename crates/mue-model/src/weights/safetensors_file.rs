@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::error::CheckpointError;
-use super::mapped_file::map_file;
+use super::mapped_file::MappedFile;
 use super::tensor::{DType, RawTensor};
 
 /// Bytes of the header length that opens the file.
@@ -19,7 +19,9 @@ pub(super) const HEADER_BYTES_MAX: u64 = 100_000_000;
 
 /// The tensors of the safetensors file `path`, all slices of one map.
 pub(super) fn read(path: &Path) -> Result<BTreeMap<String, RawTensor>, CheckpointError> {
-    parse(path, &map_file(path).map_err(CheckpointError::read(path))?)
+    let file = MappedFile::open(path).map_err(CheckpointError::read(path))?;
+    let tensors = parse(path, &file.bytes())?.into_iter();
+    Ok(tensors.map(|(name, tensor)| (name, tensor.in_file(file.clone()))).collect())
 }
 
 /// The tensors in the bytes of a safetensors file, all slices of them; errors call it `path`.

@@ -8,6 +8,7 @@ use half::{bf16, f16};
 pub use pytorch_reader::DType;
 
 use super::error::CheckpointError;
+use super::mapped_file::MappedFile;
 
 /// A tensor as a checkpoint stores it: element type, shape, and where its data is.
 ///
@@ -21,8 +22,10 @@ pub struct RawTensor {
 
 #[derive(Clone, Debug)]
 enum Data {
-    /// In memory or in a mapped file.
+    /// In memory.
     Bytes(Bytes),
+    /// In a mapped file.
+    Mapped { bytes: Bytes, file: MappedFile },
     /// In a PyTorch file, read anew at every request.
     Torch { tensor: pytorch_reader::Tensor, path: Arc<Path> },
 }
@@ -50,6 +53,21 @@ impl RawTensor {
         }
     }
 
+    /// The same tensor, whose bytes are some of a mapped file's.
+    pub(super) fn in_file(mut self, file: MappedFile) -> Self {
+        if let Data::Bytes(bytes) = self.data {
+            self.data = Data::Mapped { bytes, file };
+        }
+        self
+    }
+
+    /// Lets go of the memory that reading it took, where it is a mapped file's.
+    pub(super) fn release(&self) {
+        if let Data::Mapped { bytes, file } = &self.data {
+            file.release(bytes);
+        }
+    }
+
     /// Element type as stored.
     pub fn dtype(&self) -> DType {
         self.dtype
@@ -74,7 +92,7 @@ impl RawTensor {
     /// [`CheckpointError::TensorData`] when the file is damaged there.
     pub fn bytes(&self) -> Result<Bytes, CheckpointError> {
         let bytes = match &self.data {
-            Data::Bytes(bytes) => bytes.clone(),
+            Data::Bytes(bytes) | Data::Mapped { bytes, .. } => bytes.clone(),
             Data::Torch { tensor, path } => tensor.read().map(Bytes::from).map_err(|source| {
                 CheckpointError::TensorData { path: path.to_path_buf(), source }
             })?,
@@ -110,10 +128,11 @@ impl RawTensor {
 
     /// Whether both have the same data in the same place, so that no comparison is needed.
     pub(super) fn shares_data_with(&self, other: &Self) -> bool {
-        match (&self.data, &other.data) {
-            (Data::Bytes(a), Data::Bytes(b)) => a.as_ptr() == b.as_ptr() && a.len() == b.len(),
-            _ => false,
-        }
+        let bytes = |tensor: &Self| match &tensor.data {
+            Data::Bytes(bytes) | Data::Mapped { bytes, .. } => Some((bytes.as_ptr(), bytes.len())),
+            Data::Torch { .. } => None,
+        };
+        bytes(self).is_some_and(|place| bytes(other) == Some(place))
     }
 }
 
