@@ -1,19 +1,23 @@
 //! `mue eval`: how good a model is, and what its exits keep and save.
 
+mod machine;
+mod progress;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use mue_data::datasets::{DataSpec, Task};
-use mue_engine::EngineSettings;
+use mue_engine::{Engine, EngineSettings};
 use mue_eval::{
-    Bootstrap, EvalData, Evaluation, Plan, TaskReport, evaluate, markdown, write_references,
-    write_results,
+    Bootstrap, Contender, EvalData, Evaluation, Frontier, FrontierPlan, Plan, Report, TaskResult,
+    evaluate, frontier, write_references, write_results,
 };
-use serde::Serialize;
 
 use crate::error::user_error;
+use crate::eval::progress::Progress;
 use crate::model::ModelArgs;
 
 const LONG_ABOUT: &str = "\
@@ -22,13 +26,21 @@ Measure a model at full depth and with exits, in one run.
 Quality, layers and multiply-accumulates are of all samples. The wall-clock of one request
 is the median over the first samples (--timed), full depth and exits taking turns, without
 the image cache; samples per second are batched as the server does. Intervals are 95%, by
-bootstrap over the samples.";
+bootstrap over the samples.
+
+--frontier compares exit rules on the same weights: static truncation at every depth, MuE as
+published, similarity per layer, top probability, entropy (DeeBERT), patience (PABEE), and
+the points of the model's calibration. What each family does best at a level of quality is
+chosen on the --tune data and then run on --data. --row adds another model's full depth and
+MuE's rule, such as an ablation's.";
 
 const EXAMPLES: &str = "\
 Examples:
   mue eval --task entailment --data scenes:seed=1,count=2000 --model demo
   mue eval --task caption --data coco --model ofa --exit quality=0.97 --json
-  mue eval --task caption --data scenes:seed=1,count=500 --model demo --out report";
+  mue eval --task caption --data scenes:seed=1,count=500 --model demo --out report
+  mue eval --task caption --task entailment --data scenes:seed=2,count=1000 --frontier \\
+    --tune scenes:seed=1,count=1600,split=dev --row \"without decomposition=joint\" --out report";
 
 /// Measure a model at full depth and with exits
 #[derive(Debug, Args)]
@@ -46,9 +58,38 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "N", default_value_t = 200,
           value_parser = clap::value_parser!(u32).range(1..))]
     timed: u32,
-    /// Write report.json, report.md and captions.json (COCO results) into this folder
+    /// Compare exit rules: static truncation, MuE, and other signals
+    #[arg(long, requires = "tune")]
+    frontier: bool,
+    /// Data on which each rule's operating points are chosen; not that of --data
+    #[arg(long, value_name = "DATA", requires = "frontier")]
+    tune: Option<DataSpec>,
+    /// Another model in the frontier, under a name; may be repeated
+    #[arg(long = "row", value_name = "NAME=DIR", requires = "frontier")]
+    rows: Vec<RowArg>,
+    /// Write report.json, report.md, report.html and captions.json (COCO results) into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+}
+
+/// Another model's folder and what its rows are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct RowArg {
+    name: String,
+    folder: PathBuf,
+}
+
+impl FromStr for RowArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, folder)) if !name.is_empty() && !folder.is_empty() => {
+                Ok(Self { name: name.to_owned(), folder: folder.into() })
+            }
+            _ => Err(format!("{text:?} is no NAME=DIR")),
+        }
+    }
 }
 
 /// A task by name.
@@ -78,54 +119,110 @@ impl From<TaskArg> for Task {
     }
 }
 
-/// Everything that was measured.
-#[derive(Debug, Serialize)]
-struct Report<'a> {
-    model: String,
-    device: String,
-    data: String,
-    exits: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    caption: Option<TaskReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    entailment: Option<TaskReport>,
+/// A model opened twice: for answers, and for the clock without cached pictures, whose encodings
+/// would hide the cost of the picture.
+struct Opened {
+    engine: Engine,
+    clock: Engine,
 }
 
 /// Measures the model and prints what was found.
 pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    // A cached encoding would hide the cost of the picture.
-    let settings = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
-    let engine = args.model.open_with(settings)?;
+    if args.tune.as_ref().is_some_and(|tune| tune.to_string() == args.data.to_string()) {
+        let error = anyhow::anyhow!("--tune and --data are the same samples");
+        return Err(user_error(error, "tune on others, such as split=dev"));
+    }
+    let uncached = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
+    let clock = args.model.open_with(uncached)?;
     let mut report = Report {
         model: args.model.source().to_string(),
-        device: engine.device().to_string(),
+        device: clock.device().to_string(),
+        machine: machine::in_words(),
+        date: machine::today(),
+        command: machine::command_line(),
         data: args.data.to_string(),
-        exits: args.model.exit_name(),
+        exits: args.model.exit_name().to_owned(),
         caption: None,
         entailment: None,
     };
+    let contenders = args.frontier.then(|| contenders(args)).transpose()?;
     for task in &args.tasks {
         let data = open_data(&args.data, *task)?;
-        let bootstrap = Bootstrap { draws: 2_000, confidence: 0.95, seed: 0 };
-        let plan = Plan { exit: args.model.exit(), timed: args.timed as usize, bootstrap };
-        let evaluation = evaluate(&engine, &data, &plan)
+        let plan =
+            Plan { exit: args.model.exit(), timed: args.timed as usize, bootstrap: BOOTSTRAP };
+        let evaluation = evaluate(&clock, &data, &plan)
             .map_err(|error| user_error(error, "`mue help eval` says what can be measured"))?;
         if let (Some(folder), TaskArg::Caption) = (&args.out, task) {
             write_captions(folder, &evaluation)?;
         }
+        let frontier = contenders
+            .as_ref()
+            .map(|(engine, others)| compare(args, (*task, &data), (engine, &clock), others));
+        let found = TaskResult { report: evaluation.report, frontier: frontier.transpose()? };
         match task {
-            TaskArg::Caption => report.caption = Some(evaluation.report),
-            TaskArg::Entailment => report.entailment = Some(evaluation.report),
+            TaskArg::Caption => report.caption = Some(found),
+            TaskArg::Entailment => report.entailment = Some(found),
         }
     }
-    let (json, table) = (serde_json::to_string_pretty(&report)?, tables(&report));
+    print(args, &report, out)
+}
+
+const BOOTSTRAP: Bootstrap = Bootstrap { draws: 2_000, confidence: 0.95, seed: 0 };
+
+/// The model with a cache, and the other models.
+fn contenders(args: &EvalArgs) -> anyhow::Result<(Engine, Vec<Opened>)> {
+    let engine = args.model.open_with(EngineSettings::default())?;
+    let size = engine.model().settings().image_size;
+    let open = |row: &RowArg| {
+        let open = |settings| args.model.open_other(row.folder.clone(), settings);
+        let uncached = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
+        let (engine, clock) = (open(EngineSettings::default())?, open(uncached)?);
+        match engine.model().settings().image_size {
+            other if other == size => Ok(Opened { engine, clock }),
+            other => {
+                let error = anyhow::anyhow!(
+                    "{} takes pictures of {other} pixels, the model of {size}",
+                    row.folder.display()
+                );
+                Err(user_error(error, "compare models of one picture size"))
+            }
+        }
+    };
+    let others = args.rows.iter().map(open).collect::<anyhow::Result<_>>()?;
+    Ok((engine, others))
+}
+
+/// One task's frontier.
+fn compare(
+    args: &EvalArgs,
+    (task, data): (TaskArg, &EvalData),
+    (engine, clock): (&Engine, &Engine),
+    others: &[Opened],
+) -> anyhow::Result<Frontier> {
+    let tune = args.tune.as_ref().context("--frontier needs --tune")?;
+    let tune = open_data(tune, task)?;
+    let named = args.rows.iter().zip(others);
+    let others: Vec<Contender<'_>> = named
+        .map(|(row, Opened { engine, clock })| Contender { name: Some(&row.name), engine, clock })
+        .collect();
+    let model = Contender { name: None, engine, clock };
+    let progress = Progress::new(task.name());
+    let heard = |what: &str, done, total| progress.at(what, (done, total));
+    let plan = FrontierPlan { timed: args.timed as usize, bootstrap: BOOTSTRAP, progress: &heard };
+    frontier((&model, &others), (&tune, data), &plan)
+        .map_err(|error| user_error(error, "`mue help eval` says what can be compared"))
+}
+
+fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (json, text) = (serde_json::to_string_pretty(report)?, report.markdown());
     if let Some(folder) = &args.out {
         write_file(folder, "report.json", json.as_bytes())?;
-        write_file(folder, "report.md", table.as_bytes())?;
+        write_file(folder, "report.md", text.as_bytes())?;
+        write_file(folder, "report.html", report.html()?.as_bytes())?;
     }
     match args.model.json {
         true => writeln!(out, "{json}")?,
-        false => write!(out, "{table}")?,
+        false => write!(out, "{text}")?,
     }
     Ok(())
 }
@@ -136,20 +233,6 @@ pub(crate) fn open_data(spec: &DataSpec, task: TaskArg) -> anyhow::Result<EvalDa
         let error = anyhow::Error::new(error).context(format!("cannot use the data {spec}"));
         user_error(error, "name scenes:seed=S,count=N, an annotation file, or a folder with one")
     })
-}
-
-fn tables(report: &Report<'_>) -> String {
-    let mut text = format!(
-        "{} on {}, data {}, exits {}\n",
-        report.model, report.device, report.data, report.exits
-    );
-    for (task, report) in [("caption", &report.caption), ("entailment", &report.entailment)] {
-        if let Some(report) = report {
-            text += "\n";
-            text += &markdown(task, report);
-        }
-    }
-    text
 }
 
 /// The captions as the official tools read them, and their references beside them.
@@ -168,4 +251,19 @@ fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(&path, bytes))
         .with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_a_name_and_a_folder() {
+        let row: RowArg = "without decomposition=models/joint".parse().unwrap();
+        let folder = PathBuf::from("models/joint");
+        assert_eq!(row, RowArg { name: "without decomposition".into(), folder });
+        for wrong in ["joint", "=joint", "joint="] {
+            assert!(wrong.parse::<RowArg>().unwrap_err().contains("NAME=DIR"), "{wrong}");
+        }
+    }
 }

@@ -44,6 +44,15 @@ impl ModelArgs {
         open_model(self.source(), EngineSettings { device: self.device, ..settings })
     }
 
+    /// Opens another model on the same device.
+    pub(crate) fn open_other(
+        &self,
+        folder: PathBuf,
+        settings: EngineSettings,
+    ) -> anyhow::Result<Engine> {
+        open_model(folder.into(), EngineSettings { device: self.device, ..settings })
+    }
+
     /// Where the model is.
     pub(crate) fn source(&self) -> ModelSource {
         self.model.clone().map_or(ModelSource::Demo, ModelSource::Folder)

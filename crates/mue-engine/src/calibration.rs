@@ -79,6 +79,18 @@ pub enum BranchRule {
     Fixed(usize),
     /// The first layer whose similarity is above its threshold.
     Similarity(Vec<f32>),
+    /// As `Similarity` with one threshold, which falls over the tokens of an answer (MuE, section
+    /// 3.3): `beta * threshold + (1 - beta) * exp(-tau * token / tokens_max)`.
+    Decay {
+        /// The threshold before it falls.
+        threshold: f32,
+        /// Weight of the constant part; the paper uses 0.95.
+        beta: f32,
+        /// Speed of the decay; the paper uses 1.
+        tau: f32,
+        /// Longest answer.
+        tokens_max: usize,
+    },
     /// The first layer whose most probable answer is more probable than its threshold. Decoder
     /// only, as are those below.
     Probability(Vec<f32>),
@@ -100,6 +112,12 @@ impl BranchRule {
                 schedule: Schedule::Constant,
                 layers_min: 1,
             }),
+            Self::Decay { threshold, beta, tau, tokens_max } => {
+                let (beta, tau, tokens_max) = (*beta, *tau, *tokens_max);
+                let schedule = Schedule::Decay { beta, tau, tokens_max };
+                let rule = SimilarityRule::constant(*threshold);
+                BranchPolicy::Similarity(SimilarityRule { schedule, ..rule })
+            }
             Self::Probability(thresholds) => {
                 BranchPolicy::TopProbability { thresholds: thresholds.clone() }
             }
@@ -113,10 +131,15 @@ impl BranchRule {
         matches!(self, Self::Probability(_) | Self::Entropy(_) | Self::Patience(_))
     }
 
-    fn thresholds(&self) -> &[f32] {
+    fn is_finite(&self) -> bool {
         match self {
-            Self::Full | Self::Fixed(_) | Self::Patience(_) | Self::Watch => &[],
-            Self::Similarity(values) | Self::Probability(values) | Self::Entropy(values) => values,
+            Self::Full | Self::Fixed(_) | Self::Patience(_) | Self::Watch => true,
+            Self::Similarity(values) | Self::Probability(values) | Self::Entropy(values) => {
+                values.iter().all(|value| value.is_finite())
+            }
+            Self::Decay { threshold, beta, tau, .. } => {
+                [threshold, beta, tau].iter().all(|value| value.is_finite())
+            }
         }
     }
 }
@@ -130,7 +153,7 @@ impl ExitRules {
     pub fn policy(&self) -> Result<ExitPolicy, InvalidRequest> {
         let named = [("image", &self.image), ("text", &self.text), ("decoder", &self.decoder)];
         for (branch, rule) in named {
-            if rule.thresholds().iter().any(|threshold| !threshold.is_finite()) {
+            if !rule.is_finite() {
                 return Err(InvalidRequest::Threshold(branch));
             }
             if rule.needs_answer() && branch != "decoder" {
@@ -199,6 +222,11 @@ mod tests {
         let policy = rules.policy().unwrap();
         assert_eq!(policy.decoder, BranchPolicy::Fixed { layers: 2 });
         assert_eq!(policy.text, BranchPolicy::Full);
+        let decay = r#"{"decay": {"threshold": 0.9, "beta": 0.5, "tau": 1.0, "tokens_max": 9}}"#;
+        let decay: BranchRule = serde_json::from_str(decay).unwrap();
+        let BranchPolicy::Similarity(rule) = decay.policy() else { panic!("{decay:?}") };
+        assert_eq!(rule.thresholds, [0.9]);
+        assert_eq!(rule.schedule, Schedule::Decay { beta: 0.5, tau: 1.0, tokens_max: 9 });
         assert!(serde_json::from_str::<ExitRules>(r#"{"images": "full"}"#).is_err());
     }
 
@@ -206,6 +234,9 @@ mod tests {
     fn rules_that_cannot_be_are_refused() {
         let refused = |rules: ExitRules| rules.policy().unwrap_err();
         let image = ExitRules { image: BranchRule::Patience(2), ..ExitRules::default() };
+        let decay = BranchRule::Decay { threshold: 0.9, beta: 0.95, tau: f32::NAN, tokens_max: 9 };
+        let image_decay = ExitRules { image: decay, ..ExitRules::default() };
+        assert_eq!(refused(image_decay), InvalidRequest::Threshold("image"));
         assert_eq!(refused(image), InvalidRequest::DecoderOnly("image"));
         let thresholds = vec![0.9, f32::NAN];
         let decoder =

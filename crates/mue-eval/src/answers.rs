@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use mue_data::datasets::SampleText;
 use mue_engine::{Engine, ExitChoice, Reply};
 
+use crate::search::Progress;
 use crate::{EvalData, EvalError, EvalSample};
 
 /// Samples whose pictures are in memory at a time.
@@ -24,6 +25,13 @@ pub struct Answers {
     pub durations: Vec<Duration>,
 }
 
+/// A model, and how it exits.
+#[derive(Clone)]
+pub(crate) struct Way<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) exit: ExitChoice,
+}
+
 /// Answers samples once for every way to exit.
 ///
 /// All ways take turns on the same few samples, each time in the opposite order, so that a machine
@@ -38,25 +46,38 @@ pub fn answer(
     (data, range): (&EvalData, Range<usize>),
     exits: &[ExitChoice],
 ) -> Result<Answers, EvalError> {
+    let ways: Vec<Way<'_>> = exits.iter().map(|exit| Way { engine, exit: exit.clone() }).collect();
+    ask(&ways, (data, range), &|_, _| ())
+}
+
+/// As [`answer`], by any models that take pictures of one size; tells how many samples are done.
+pub(crate) fn ask(
+    ways: &[Way<'_>],
+    (data, range): (&EvalData, Range<usize>),
+    progress: Progress<'_>,
+) -> Result<Answers, EvalError> {
     let mut answers = Answers {
-        replies: vec![Vec::new(); exits.len()],
-        durations: vec![Duration::ZERO; exits.len()],
+        replies: vec![Vec::new(); ways.len()],
+        durations: vec![Duration::ZERO; ways.len()],
         ..Answers::default()
     };
-    let mut samples = data.samples(engine, range)?;
+    let Some(first) = ways.first() else { return Ok(answers) };
+    let total = range.len();
+    let mut samples = data.samples(first.engine, range)?;
     let mut is_reversed = false;
     loop {
         let chunk: Vec<EvalSample> = samples.by_ref().take(CHUNK).collect::<Result<_, _>>()?;
         if chunk.is_empty() {
             return Ok(answers);
         }
-        let mut order: Vec<usize> = (0..exits.len()).collect();
+        let mut order: Vec<usize> = (0..ways.len()).collect();
         if is_reversed {
             order.reverse();
         }
         is_reversed = !is_reversed;
         for way in order {
-            let (replies, duration) = answer_chunk(engine, &chunk, &exits[way])?;
+            let Way { engine, exit } = &ways[way];
+            let (replies, duration) = answer_chunk(engine, &chunk, exit)?;
             answers.replies[way].extend(replies);
             answers.durations[way] += duration;
         }
@@ -64,6 +85,7 @@ pub fn answer(
             answers.ids.push(sample.id);
             answers.truths.push(sample.text);
         }
+        progress(answers.ids.len(), total);
     }
 }
 

@@ -3,10 +3,11 @@
 use mue_data::datasets::SampleText;
 use mue_engine::{Engine, ExitChoice, Reply};
 
+use crate::answers::Way;
+use crate::measure::{ExitLayers, layers, macs, mean, median, pairs, saved};
 use crate::report::{Intervals, Side, TaskReport};
 use crate::{
-    Answers, Bootstrap, BootstrapError, CaptionSample, EvalData, EvalError, Interval, Pair, Scored,
-    answer, latency, score,
+    Answers, Bootstrap, CaptionSample, EvalData, EvalError, answer, latency, measure, score,
 };
 
 /// How to evaluate.
@@ -37,22 +38,29 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     let ways = [ExitChoice::Off, plan.exit.clone()];
     let answers = answer(engine, (data, 0..data.len()), &ways)?;
     let scored = score(&answers.truths, &answers.replies)?;
-    let timed = latency::measure(engine, (data, plan.timed), &plan.exit)?;
-    let side = |way: usize, clock: fn(&Pair) -> f64| Side {
+    let ways = ways.map(|exit| Way { engine, exit });
+    let clocks = latency::measure(&ways, (data, plan.timed), &|_, _| ())?;
+    let side = |way: usize| Side {
         quality: scored[way].quality.clone(),
         macs: mean(answers.replies[way].iter().map(macs)),
         layers: layers(&answers.replies[way]),
-        wall_ms_p50: median(timed.iter().map(clock)),
+        exit_layers: ExitLayers::of(&answers.replies[way]),
+        wall_ms_p50: median(&clocks[way]),
         samples_per_s: answers.ids.len() as f64 / answers.durations[way].as_secs_f64(),
     };
-    let (full, exit) = (side(0, |pair| pair.baseline), side(1, |pair| pair.value));
+    let samples = |way: usize| scored[way].samples.iter().copied();
+    let costs = |way: usize| answers.replies[way].iter().map(macs);
+    let clock = |way: usize| clocks[way].iter().copied();
+    let bootstrap = &plan.bootstrap;
     let intervals = Intervals {
-        retention: known(plan.bootstrap.ratio(&pairs(&scored)))?,
-        macs_saved: saved(plan.bootstrap.ratio(&mac_pairs(&answers.replies))?),
-        wall_saved: saved(plan.bootstrap.median_ratio(&timed)?),
+        retention: measure::retention(bootstrap, &pairs(samples(1), samples(0)))?,
+        macs_saved: saved(bootstrap.ratio(&pairs(costs(1), costs(0)))?),
+        wall_saved: saved(bootstrap.median_ratio(&pairs(clock(1), clock(0)))?),
     };
-    let (samples, timed) = (answers.ids.len(), timed.len());
-    let report = TaskReport::new((full, exit), intervals, (samples, timed));
+    let exit = side(1);
+    let layers_saved = exit.exit_layers.saved(data.task());
+    let counts = (answers.ids.len(), clocks[0].len());
+    let report = TaskReport::new((side(0), exit), (intervals, layers_saved), counts);
     Ok(Evaluation { report, answers })
 }
 
@@ -67,9 +75,9 @@ pub fn retention(
     exit: &ExitChoice,
 ) -> Result<Option<f64>, EvalError> {
     let answers = answer(engine, (data, 0..data.len()), &[ExitChoice::Off, exit.clone()])?;
-    let pairs = pairs(&score(&answers.truths, &answers.replies)?);
-    let full = mean(pairs.iter().map(|pair| pair.baseline));
-    Ok((full > 0.0).then(|| mean(pairs.iter().map(|pair| pair.value)) / full))
+    let scored = score(&answers.truths, &answers.replies)?;
+    let mean = |way: usize| mean(scored[way].samples.iter().copied());
+    Ok((mean(0) > 0.0).then(|| mean(1) / mean(0)))
 }
 
 impl Evaluation {
@@ -79,64 +87,14 @@ impl Evaluation {
         let exits = self.answers.replies.last().into_iter().flatten();
         let samples = self.answers.ids.iter().zip(&self.answers.truths).zip(exits);
         samples
-            .filter_map(|((id, truth), reply)| match (id.parse(), truth, reply) {
-                (Ok(id), SampleText::Captions(references), Reply::Caption(caption)) => {
-                    Some(CaptionSample { id, candidate: &caption.text, references })
+            .filter_map(|((id, truth), reply): ((&String, _), &Reply)| {
+                match (id.parse(), truth, reply) {
+                    (Ok(id), SampleText::Captions(references), Reply::Caption(caption)) => {
+                        Some(CaptionSample { id, candidate: &caption.text, references })
+                    }
+                    _ => None,
                 }
-                _ => None,
             })
             .collect()
     }
-}
-
-/// Each sample's score with exits and at full depth.
-fn pairs(scored: &[Scored]) -> Vec<Pair> {
-    let [full, exit] = scored else { return Vec::new() };
-    let both = exit.samples.iter().zip(&full.samples);
-    both.map(|(value, baseline)| Pair { value: *value, baseline: *baseline }).collect()
-}
-
-fn mac_pairs(replies: &[Vec<Reply>]) -> Vec<Pair> {
-    let [full, exit] = replies else { return Vec::new() };
-    let both = exit.iter().zip(full);
-    both.map(|(exit, full)| Pair { value: macs(exit), baseline: macs(full) }).collect()
-}
-
-/// A model without a single right answer has nothing to keep.
-fn known(interval: Result<Interval, BootstrapError>) -> Result<Option<Interval>, BootstrapError> {
-    match interval {
-        Err(BootstrapError::NoBaseline) => Ok(None),
-        interval => interval.map(Some),
-    }
-}
-
-/// The share that is saved where a ratio is left.
-fn saved(ratio: Interval) -> Interval {
-    Interval { estimate: 1.0 - ratio.estimate, low: 1.0 - ratio.high, high: 1.0 - ratio.low }
-}
-
-/// Multiply-accumulates of a reply.
-pub(crate) fn macs(reply: &Reply) -> f64 {
-    reply.compute().macs as f64
-}
-
-/// Mean layers of image, text and decoder; every decoder step counts.
-pub(crate) fn layers(replies: &[Reply]) -> [f64; 3] {
-    let steps = replies.iter().flat_map(|reply| &reply.exit().decoder);
-    [
-        mean(replies.iter().map(|reply| reply.exit().image.layer as f64)),
-        mean(replies.iter().map(|reply| reply.exit().text.layer as f64)),
-        mean(steps.map(|layer| *layer as f64)),
-    ]
-}
-
-/// The mean; 0 of nothing.
-pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
-    let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
-    if count > 0.0 { sum / count } else { 0.0 }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    crate::bootstrap::median(&mut values)
 }

@@ -6,7 +6,7 @@
 //! [`write_results`] hands captions to the official tools for the scores that are not computed here.
 //!
 //! [`evaluate`] asks an engine for answers at full depth and with exits, and reports what the exits
-//! keep and save. [`calibrate`] searches for exits that keep a promised quality.
+//! keep and save; [`frontier`](frontier()) compares many rules. [`calibrate`] searches for exits that keep a promised quality.
 
 mod answers;
 mod bleu;
@@ -23,7 +23,9 @@ mod evaluation;
 #[allow(clippy::unwrap_used, dead_code)]
 #[path = "../../mue-engine/tests/engine/folder.rs"]
 mod folder;
+mod frontier;
 mod latency;
+mod measure;
 mod ngrams;
 mod quality;
 mod random;
@@ -31,6 +33,10 @@ mod report;
 mod results;
 mod risk;
 mod rouge;
+mod search;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod testing;
 mod tokenizer;
 
 pub use answers::{Answers, answer};
@@ -44,9 +50,13 @@ pub use data::{EvalData, EvalSample};
 pub use entailment::{EntailmentSample, EntailmentScores, LabelScores, Tally, score_entailment};
 pub use error::EvalError;
 pub use evaluation::{Evaluation, Plan, evaluate, retention};
+pub use frontier::{
+    Comparison, Contender, Frontier, FrontierPlan, GridPoint, Row, Rule, findings, frontier,
+};
+pub use measure::ExitLayers;
 pub use quality::{Quality, Scored, score};
 pub use random::Random;
-pub use report::{Intervals, Side, TaskReport, markdown};
+pub use report::{Intervals, Report, Side, TaskReport, TaskResult};
 pub use results::{write_references, write_results};
 pub use risk::{Failures, MeanLoss};
 pub use tokenizer::tokenize;

@@ -28,6 +28,18 @@ pub(crate) enum BranchRuleJson {
     Fixed(usize),
     /// After the first layer whose output is more similar to its input than the threshold.
     Similarity(Vec<f32>),
+    /// As `similarity` with one threshold, which falls over the tokens of an answer:
+    /// beta * threshold + (1 - beta) * exp(-tau * token / tokens_max).
+    Decay {
+        /// The threshold before it falls.
+        threshold: f32,
+        /// Weight of the constant part.
+        beta: f32,
+        /// Speed of the decay.
+        tau: f32,
+        /// Longest answer.
+        tokens_max: usize,
+    },
     /// After the first layer whose most probable answer is more probable than the threshold.
     Probability(Vec<f32>),
     /// After the first layer whose answer has an entropy, in nats, below the threshold.
@@ -51,6 +63,9 @@ impl From<BranchRule> for BranchRuleJson {
             BranchRule::Full => Self::Full,
             BranchRule::Fixed(layers) => Self::Fixed(layers),
             BranchRule::Similarity(thresholds) => Self::Similarity(thresholds),
+            BranchRule::Decay { threshold, beta, tau, tokens_max } => {
+                Self::Decay { threshold, beta, tau, tokens_max }
+            }
             BranchRule::Probability(thresholds) => Self::Probability(thresholds),
             BranchRule::Entropy(thresholds) => Self::Entropy(thresholds),
             BranchRule::Patience(layers) => Self::Patience(layers),

@@ -31,6 +31,7 @@ fn exits(rules: Option<&ExitRules>) -> String {
             BranchRule::Full | BranchRule::Watch => return None,
             BranchRule::Fixed(layers) => format!("fixed at {layers}"),
             BranchRule::Similarity(_) => "similarity".into(),
+            BranchRule::Decay { .. } => "a similarity that falls by token".into(),
             BranchRule::Probability(_) => "probability".into(),
             BranchRule::Entropy(_) => "entropy".into(),
             BranchRule::Patience(layers) => format!("patience of {layers}"),

@@ -15,39 +15,17 @@
 
 use mue_engine::{Engine, ExitChoice, OperatingPoint};
 
-use super::{CalibrationPlan, Trial};
-use crate::evaluation::{layers, macs, mean};
+use super::CalibrationPlan;
+use crate::measure::{layers, macs, mean};
+use crate::search::{Trial, frontier};
 use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score};
 
 const DRAWS: usize = 4_000;
 
 /// The frontier of quality and compute, from the safest rules to the cheapest.
-pub(super) fn ladder(mut trials: Vec<Trial>, plan: &CalibrationPlan) -> Vec<Trial> {
-    // Cheapest first: what a cheaper one keeps, too, is of no use.
-    trials.sort_by(|a, b| a.macs.total_cmp(&b.macs).then(b.retention.total_cmp(&a.retention)));
-    let mut frontier: Vec<Trial> = Vec::new();
-    for trial in trials {
-        if frontier.last().is_none_or(|last| trial.retention > last.retention) {
-            frontier.push(trial);
-        }
-    }
-    frontier.reverse();
+pub(super) fn ladder(trials: Vec<Trial>, plan: &CalibrationPlan) -> Vec<Trial> {
     // Nobody asks for a tenth less than what is promised.
-    let lowest = plan.promise - 0.1;
-    let useful = frontier.iter().filter(|trial| trial.retention >= lowest).count();
-    frontier.truncate(useful.max(1));
-    thin(frontier, plan.points)
-}
-
-/// At most so many, evenly chosen, the first and the last among them.
-fn thin(trials: Vec<Trial>, most: usize) -> Vec<Trial> {
-    let (count, most) = (trials.len(), most.max(2));
-    if count <= most {
-        return trials;
-    }
-    let chosen: Vec<usize> = (0..most).map(|place| place * (count - 1) / (most - 1)).collect();
-    let chosen = |(place, trial)| chosen.contains(&place).then_some(trial);
-    trials.into_iter().enumerate().filter_map(chosen).collect()
+    frontier(trials, (plan.promise - 0.1, plan.points))
 }
 
 /// Runs a ladder of rules on the samples that the search has not seen.
@@ -113,25 +91,10 @@ pub(super) fn cheapest(points: &[OperatingPoint], promise: f64) -> Option<&Opera
 
 #[cfg(test)]
 mod tests {
-    use mue_engine::ExitRules;
-
     use super::*;
 
     const PLAN: CalibrationPlan =
         CalibrationPlan { search: 10, promise: 0.97, confidence: 0.95, fresh: 1_000, points: 3 };
-
-    fn trial(retention: f64, macs: f64) -> Trial {
-        Trial { rules: ExitRules::default(), retention, macs }
-    }
-
-    #[test]
-    fn a_ladder_falls_in_quality_and_cost() {
-        let trials =
-            [(0.99, 50.0), (0.98, 60.0), (1.0, 90.0), (0.5, 10.0), (0.95, 30.0), (0.9, 20.0)];
-        let found = ladder(trials.map(|(kept, macs)| trial(kept, macs)).to_vec(), &PLAN);
-        let found: Vec<f64> = found.iter().map(|trial| trial.macs).collect();
-        assert_eq!(found, [90.0, 50.0, 20.0], "dominated, useless and middling ones are gone");
-    }
 
     #[test]
     fn more_losses_promise_less_and_none_do_not_promise_all() {

@@ -1,19 +1,14 @@
 //! Which exits keep a promised quality: search on some samples, certify on others.
 //!
-//! The search sees the first samples only. Entailment is one pass, so a table of every static
-//! branch depth with the decoder watched tells exactly what any rules would have done ([`table`]);
-//! captions feed their own words back, so their candidates are run ([`captions`]). What survives,
-//! a ladder from the safest rules to the cheapest, is run on the other samples and certified by
-//! fixed-sequence testing ([`certify`]).
+//! The search ([`crate::search`]) sees the first samples only. What survives, a ladder from the
+//! safest rules to the cheapest, is run on the other samples and certified by fixed-sequence testing
+//! ([`certify`]).
 
-mod captions;
 mod certify;
-mod rules;
-mod table;
 
-use mue_data::datasets::Task;
-use mue_engine::{Encoding, Engine, ExitRules, TaskCalibration};
+use mue_engine::{Engine, TaskCalibration};
 
+use crate::search::{Candidates, Depths, Ground, Search};
 use crate::{EvalData, EvalError};
 
 /// How to calibrate.
@@ -31,31 +26,8 @@ pub struct CalibrationPlan {
     pub points: usize,
 }
 
-/// Rules, and what the search found of them.
-#[derive(Clone, Debug)]
-struct Trial {
-    rules: ExitRules,
-    retention: f64,
-    macs: f64,
-}
-
-/// What a search found.
-#[derive(Clone, Debug, Default)]
-struct Found {
-    /// Static truncation, and rules that look at each sample.
-    any: Vec<Trial>,
-    /// MuE as published: one similarity threshold per branch.
-    mue: Vec<Trial>,
-}
-
-/// Layers of a model, and which branches of a task can leave on their own.
-#[derive(Clone, Copy, Debug)]
-struct Depths {
-    encoder: usize,
-    decoder: usize,
-    /// Whether the text branch is encoded for each request and leaves on its own.
-    text: bool,
-}
+/// How far below the promise image rules may be for their decoder rules to be tried.
+const MARGIN: f64 = 0.05;
 
 /// Calibrates a model's exits for the task of the data.
 ///
@@ -70,19 +42,13 @@ pub fn calibrate(
     data: &EvalData,
     plan: &CalibrationPlan,
 ) -> Result<TaskCalibration, EvalError> {
-    let config = engine.model().config();
-    let is_apart = engine.model().settings().encoding == Encoding::Decomposed;
-    let depths = Depths {
-        encoder: config.encoder_layers,
-        decoder: config.decoder_layers,
-        text: is_apart && data.task() == Task::Entailment,
-    };
-    let found = match data.task() {
-        Task::Entailment => table::search(engine, (data, plan.search), depths)?,
-        Task::Caption => captions::search(engine, (data, plan), depths)?,
-    };
-    let ladder = certify::ladder(found.any, plan);
-    let mue_ladder = certify::ladder(found.mue, plan);
+    let (task, samples) = (data.task(), plan.search);
+    let depths = Depths::of(engine, task);
+    let mut search = Search::begin(Ground { engine, data, samples, progress: &|_, _| () })?;
+    let (watched, floor) = (search.watched(), plan.promise - MARGIN);
+    let any = search.trials(&Candidates::any(&watched, depths, task), floor)?;
+    let mue = search.trials(&Candidates::mue(&watched, depths, task), floor)?;
+    let (ladder, mue_ladder) = (certify::ladder(any, plan), certify::ladder(mue, plan));
     let points = certify::certify(engine, (data, plan), &ladder)?;
     let mue_points = certify::certify(engine, (data, plan), &mue_ladder)?;
     let mue = certify::cheapest(&mue_points, plan.promise).or(mue_points.first());

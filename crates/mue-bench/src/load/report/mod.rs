@@ -1,7 +1,6 @@
 //! What was found, as text, JSON or a page with plots.
 
 mod html;
-mod plot;
 mod text;
 
 use serde::Serialize;
@@ -12,7 +11,7 @@ use super::overhead::Overhead;
 use super::overload::Overload;
 
 pub use html::html;
-pub use plot::PlotError;
+pub use mue_page::PlotError;
 
 /// Everything that one run found, and on what.
 ///

@@ -20,32 +20,48 @@ const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
 const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 
 /// Told apart by the colour-blind, and visible on light and dark (Okabe and Ito's).
-const COLOURS: [RGBColor; 5] = [
+const COLOURS: [RGBColor; 10] = [
     RGBColor(0xd5, 0x5e, 0x00),
     RGBColor(0x00, 0x8b, 0xce),
     RGBColor(0x00, 0x9e, 0x73),
     RGBColor(0xcc, 0x79, 0xa7),
     RGBColor(0xb0, 0x8a, 0x00),
+    RGBColor(0x8a, 0x6f, 0xe8),
+    RGBColor(0x7a, 0x7f, 0x86),
+    RGBColor(0xd8, 0x43, 0x5e),
+    RGBColor(0x4f, 0x9f, 0x9f),
+    RGBColor(0x9a, 0x62, 0x3a),
 ];
 
-/// A named line, or a named row of bars.
+/// Points that are there for comparison.
+const FAINT: RGBColor = RGBColor(0x9a, 0x9f, 0xa6);
+
+/// A named line, or a named row of bars. Its place among others gives it its colour and marker.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Series {
-    pub(super) name: String,
-    pub(super) points: Vec<(f64, f64)>,
+pub struct Series {
+    /// As the legend has it.
+    pub name: String,
+    /// Horizontal and vertical.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// What a plot's axes are.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Axes {
-    pub(super) x: &'static str,
-    pub(super) y: &'static str,
+pub struct Axes {
+    /// The horizontal one.
+    pub x: &'static str,
+    /// The vertical one.
+    pub y: &'static str,
     /// Whether the vertical axis is logarithmic.
-    pub(super) log: bool,
+    pub log: bool,
 }
 
 /// Lines with a dot at each point.
-pub(super) fn lines(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
+///
+/// # Errors
+///
+/// If a plot cannot be drawn.
+pub fn lines(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
     let points = || series.iter().flat_map(|series| &series.points);
     let x_max = points().map(|(x, _)| *x).fold(0.0, f64::max);
     let y_max = points().map(|(_, y)| *y).fold(0.0, f64::max);
@@ -62,7 +78,11 @@ pub(super) fn lines(axes: Axes, series: &[Series]) -> Result<String, PlotError> 
 }
 
 /// Bars side by side at whole numbers.
-pub(super) fn bars(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
+///
+/// # Errors
+///
+/// If a plot cannot be drawn.
+pub fn bars(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
     let points = || series.iter().flat_map(|series| &series.points);
     let low = points().map(|(x, _)| *x).fold(1.0, f64::min);
     let high = points().map(|(x, _)| *x).fold(1.0, f64::max);
@@ -85,8 +105,78 @@ pub(super) fn bars(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
             let drawn = chart.draw_series(bars)?;
             drawn.label(&series.name).legend(move |at| swatch(at, colour));
         }
-        legend(&mut chart)
+        legend(&mut chart, SeriesLabelPosition::UpperLeft)
     })
+}
+
+/// Markers joined by thin lines, over as much of the axes as they take, with faint dots behind.
+///
+/// # Errors
+///
+/// If a plot cannot be drawn.
+pub fn scatter(axes: Axes, faint: &Series, series: &[Series]) -> Result<String, PlotError> {
+    let points = || series.iter().chain([faint]).flat_map(|series| &series.points);
+    let x = fitted(points().map(|(x, _)| *x));
+    let y = fitted(points().map(|(_, y)| *y));
+    svg(|area| {
+        let mut chart = builder(area).build_cartesian_2d(x.clone(), y.clone())?;
+        mesh(&mut chart, axes, tidy)?;
+        let dots = faint.points.iter().map(|at| Circle::new(*at, 2, FAINT.filled()));
+        let drawn = chart.draw_series(dots)?;
+        drawn.label(&faint.name).legend(move |at| Circle::new(right_of(at), 2, FAINT.filled()));
+        for (place, series) in series.iter().enumerate() {
+            if series.points.is_empty() {
+                continue;
+            }
+            let colour = COLOURS[place % COLOURS.len()];
+            let thin = colour.mix(0.5).stroke_width(1);
+            chart.draw_series(LineSeries::new(series.points.iter().copied(), thin))?;
+            mark(&mut chart, series, place)?;
+        }
+        legend(&mut chart, SeriesLabelPosition::LowerLeft)
+    })
+}
+
+/// Draws a series' points and its entry in the legend: places differ in shape as well as in colour.
+fn mark<'a, 'b: 'a, X, Y>(chart: &mut Chart<'a, 'b, X, Y>, series: &Series, place: usize) -> Drawn
+where
+    X: Ranged<ValueType = f64>,
+    Y: Ranged<ValueType = f64>,
+{
+    let colour = COLOURS[place % COLOURS.len()];
+    let (filled, points) = (colour.filled(), series.points.iter().copied());
+    let square = [(-4, -4), (4, 4)];
+    match place % 4 {
+        0 => chart
+            .draw_series(points.map(|at| Circle::new(at, 4, filled)))?
+            .legend(move |at| Circle::new(right_of(at), 4, filled)),
+        1 => chart
+            .draw_series(points.map(|at| TriangleMarker::new(at, 5, filled)))?
+            .legend(move |at| TriangleMarker::new(right_of(at), 5, filled)),
+        2 => chart
+            .draw_series(points.map(|at| EmptyElement::at(at) + Rectangle::new(square, filled)))?
+            .legend(move |at| EmptyElement::at(right_of(at)) + Rectangle::new(square, filled)),
+        _ => chart
+            .draw_series(points.map(|at| Cross::new(at, 4, colour.stroke_width(2))))?
+            .legend(move |at| Cross::new(right_of(at), 4, colour.stroke_width(2))),
+    }
+    .label(&series.name);
+    Ok(())
+}
+
+/// Where a legend's marker is.
+fn right_of((x, y): (i32, i32)) -> (i32, i32) {
+    (x + 7, y)
+}
+
+/// The range that holds all values, with some room at both ends.
+fn fitted(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
+    let ends = values.fold(None, |ends: Option<(f64, f64)>, value| {
+        Some(ends.map_or((value, value), |(low, high)| (low.min(value), high.max(value))))
+    });
+    let Some((low, high)) = ends else { return 0.0..1.0 };
+    let room = if high > low { (high - low) * 0.06 } else { 0.5 };
+    (low - room)..(high + room)
 }
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -127,7 +217,7 @@ where
         let drawn = chart.draw_series(line.point_size(4))?;
         drawn.label(&series.name).legend(move |at| swatch(at, colour));
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 fn mesh<X, Y>(chart: &mut Chart<'_, '_, X, Y>, axes: Axes, x_label: impl Fn(f64) -> String) -> Drawn
@@ -150,14 +240,14 @@ where
         .draw()
 }
 
-fn legend<'a, 'b: 'a, X, Y>(chart: &mut Chart<'a, 'b, X, Y>) -> Drawn
+fn legend<'a, 'b: 'a, X, Y>(chart: &mut Chart<'a, 'b, X, Y>, position: SeriesLabelPosition) -> Drawn
 where
     X: Ranged<ValueType = f64>,
     Y: Ranged<ValueType = f64>,
 {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(position)
         .label_font(("sans-serif", 13).into_font().color(&INK))
         .draw()
 }
@@ -213,10 +303,26 @@ mod tests {
     }
 
     #[test]
+    fn a_scatter_shows_every_point_and_fits_its_axes() {
+        let far = [(90.0, 0.9), (95.0, 0.91), (92.0, 0.95)];
+        let faint = Series { name: "others".to_owned(), points: far.to_vec() };
+        let svg = scatter(Axes { log: false, ..AXES }, &faint, &series()).unwrap();
+        let count = |colour: &str| svg.matches(colour).count();
+        // Faint dots and one in the legend; then circles of the first, triangles of the second.
+        assert_eq!(count("fill=\"#9A9FA6\""), 4, "{svg}");
+        assert_eq!((count("fill=\"#D55E00\""), count("fill=\"#008BCE\"")), (3, 3), "{svg}");
+        assert!(svg.contains("others") && svg.contains("auto"));
+        let range = fitted([0.9, 1.0].into_iter());
+        assert!(range.start > 0.85 && range.end < 1.05, "{range:?}");
+        assert_eq!(fitted([3.0].into_iter()), 2.5..3.5);
+    }
+
+    #[test]
     fn nothing_to_show_is_an_empty_plot() {
         let empty = Series { name: "off".to_owned(), points: Vec::new() };
         assert!(lines(AXES, std::slice::from_ref(&empty)).unwrap().contains("<svg"));
-        assert!(bars(AXES, &[empty]).unwrap().contains("<svg"));
+        assert!(bars(AXES, std::slice::from_ref(&empty)).unwrap().contains("<svg"));
+        assert!(scatter(AXES, &empty, &[]).unwrap().contains("<svg"));
     }
 
     #[test]

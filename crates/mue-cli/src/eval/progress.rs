@@ -1,0 +1,45 @@
+//! What the user sees of a long comparison on standard error: a bar on a terminal, a line for each
+//! part elsewhere.
+
+use std::cell::RefCell;
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Parts of the work on one task, one after the other.
+pub(super) struct Progress {
+    task: &'static str,
+    bar: ProgressBar,
+    part: RefCell<String>,
+}
+
+impl Progress {
+    pub(super) fn new(task: &'static str) -> Self {
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {eta}");
+        let style = style.expect("the template is valid");
+        let bar = ProgressBar::new(0).with_style(style);
+        Self { task, bar, part: RefCell::default() }
+    }
+
+    /// So many samples of a part are done.
+    pub(super) fn at(&self, part: &str, (done, total): (usize, usize)) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+        if *self.part.borrow() == part {
+            return;
+        }
+        part.clone_into(&mut self.part.borrow_mut());
+        self.bar.set_message(format!("{}: {part}", self.task));
+        self.bar.reset_eta();
+        if self.bar.is_hidden() {
+            // A closed standard error must not end the work.
+            let _ = writeln!(io::stderr(), "{}: {part}", self.task);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

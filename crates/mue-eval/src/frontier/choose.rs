@@ -1,0 +1,130 @@
+//! Operating points of each family: the cheapest rules that keep a level of quality on the tuning
+//! data.
+
+use mue_data::datasets::Task;
+use mue_engine::ExitRules;
+
+use super::{Contender, Rule};
+use crate::search::{Depths, Ground, Search, Trial, frontier};
+use crate::{EvalData, EvalError};
+
+/// Levels of retention that operating points are chosen for.
+pub(crate) const LEVELS: [f64; 5] = [0.99, 0.98, 0.97, 0.96, 0.95];
+
+/// How far below the lowest level rules may be in a first look.
+const MARGIN: f64 = 0.03;
+
+/// Captions of the first look, since each of their rules costs a run.
+const FIRST_LOOK: usize = 256;
+
+/// Rules of a family of which all captions are run, at most.
+const SECOND_LOOK: usize = 6;
+
+/// Rules of a family, and the levels that they were chosen for.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Choice {
+    pub(super) rule: Rule,
+    pub(super) levels: Vec<f64>,
+    pub(super) exits: ExitRules,
+}
+
+/// Full depth's quality on the samples of the first look and on all.
+#[derive(Clone, Copy)]
+pub(super) struct Baselines {
+    first: f64,
+    all: f64,
+}
+
+/// Chooses for some families of a model. Retention is relative to its own full depth, or to that
+/// of the model whose baselines are given.
+pub(super) fn choose(
+    contender: &Contender<'_>,
+    data: &EvalData,
+    (rules, baselines): (&[Rule], Option<Baselines>),
+    progress: &dyn Fn(&str, usize, usize),
+) -> Result<(Vec<Choice>, Baselines), EvalError> {
+    let (task, engine) = (data.task(), contender.engine);
+    let first = if task == Task::Caption { data.len().min(FIRST_LOOK) } else { data.len() };
+    let model = contender.name.unwrap_or("the model");
+    let what = format!("searching exits of {model}");
+    let watching = |done, total| progress(&what, done, total);
+    let ground = |samples| Ground { engine, data, samples, progress: &watching };
+    let mut search = Search::begin(ground(first))?;
+    let mut again = match task {
+        Task::Caption if first < data.len() => Some(Search::begin(ground(data.len()))?),
+        _ => None,
+    };
+    let baselines = baselines.unwrap_or_else(|| Baselines {
+        first: search.baseline(),
+        all: again.as_ref().map_or(search.baseline(), Search::baseline),
+    });
+    search.compare_with(baselines.first);
+    if let Some(again) = &mut again {
+        again.compare_with(baselines.all);
+    }
+    let (watched, depths) = (search.watched(), Depths::of(engine, task));
+    let lowest = LEVELS.into_iter().fold(1.0, f64::min) - MARGIN;
+    let mut choices = Vec::new();
+    for rule in rules {
+        let candidates = rule.candidates(&watched, depths, task);
+        let mut trials = search.trials(&candidates, lowest)?;
+        if let Some(Search::Captions(again)) = &mut again {
+            let likely = frontier(trials, (lowest, SECOND_LOOK));
+            trials = again.run(likely.into_iter().map(|trial| trial.rules).collect())?;
+        }
+        choices.extend(points(*rule, &trials));
+    }
+    Ok((choices, baselines))
+}
+
+/// The cheapest trial of each level; one that serves several levels comes once.
+fn points(rule: Rule, trials: &[Trial]) -> Vec<Choice> {
+    let mut choices: Vec<Choice> = Vec::new();
+    for level in LEVELS {
+        let Some(trial) = cheapest(trials, level) else { continue };
+        match choices.iter_mut().find(|choice| choice.exits == trial.rules) {
+            Some(choice) => choice.levels.push(level),
+            None => {
+                let exits = trial.rules.clone();
+                choices.push(Choice { rule, levels: vec![level], exits });
+            }
+        }
+    }
+    choices
+}
+
+fn cheapest(trials: &[Trial], level: f64) -> Option<&Trial> {
+    // A share of correct answers may miss a level by rounding alone.
+    let enough = trials.iter().filter(|trial| trial.retention >= level - 1e-9);
+    enough.min_by(|a, b| a.macs.total_cmp(&b.macs).then(b.retention.total_cmp(&a.retention)))
+}
+
+#[cfg(test)]
+mod tests {
+    use mue_engine::BranchRule;
+
+    use super::*;
+
+    #[test]
+    fn each_level_gets_its_cheapest_and_one_may_serve_several() {
+        let trial = |layers, retention, macs| Trial {
+            rules: ExitRules { image: BranchRule::Fixed(layers), ..ExitRules::default() },
+            retention,
+            macs,
+        };
+        let trials = [
+            trial(1, 0.955, 10.0),
+            trial(2, 0.981, 20.0),
+            trial(3, 0.975, 30.0),
+            trial(4, 0.98, 20.0),
+        ];
+        let found: Vec<(BranchRule, Vec<f64>)> = points(Rule::Static, &trials)
+            .into_iter()
+            .map(|choice| (choice.exits.image, choice.levels))
+            .collect();
+        // None keeps .99; the third is dearer and worse, the fourth no better.
+        let expected =
+            [(BranchRule::Fixed(2), vec![0.98, 0.97, 0.96]), (BranchRule::Fixed(1), vec![0.95])];
+        assert_eq!(found, expected);
+    }
+}

@@ -1,0 +1,134 @@
+//! Costs of replies, and how they compare with full depth's.
+
+use mue_data::datasets::Task;
+use mue_engine::Reply;
+use serde::Serialize;
+
+use crate::{Bootstrap, BootstrapError, Interval, Pair};
+
+/// How many rows left each branch after each of its layers; every decoder step is one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ExitLayers {
+    /// Of the image branch, from layer 1 on.
+    pub image: Vec<u64>,
+    /// Of the text branch; in joint encoding it leaves with the image.
+    pub text: Vec<u64>,
+    /// Of the decoder.
+    pub decoder: Vec<u64>,
+}
+
+impl ExitLayers {
+    pub(crate) fn of(replies: &[Reply]) -> Self {
+        let mut counts = Self::default();
+        for exit in replies.iter().map(Reply::exit) {
+            count(&mut counts.image, (exit.image.layer, exit.image.layers));
+            count(&mut counts.text, (exit.text.layer, exit.text.layers));
+            for layer in &exit.decoder {
+                count(&mut counts.decoder, (*layer, exit.decoder_layers));
+            }
+        }
+        counts
+    }
+
+    /// By branch, with its name.
+    pub fn branches(&self) -> [(&'static str, &[u64]); 3] {
+        [("image", &self.image), ("text", &self.text), ("decoder", &self.decoder)]
+    }
+
+    /// The share of all layers that was not run, which is how the paper counts. A caption's prompt
+    /// is the same for all and encoded once for each model, so its branch does not count.
+    pub(crate) fn saved(&self, task: Task) -> f64 {
+        let counted = self.branches().into_iter().filter(|(name, _)| is_counted(task, name));
+        let (run, all) = counted.fold((0.0, 0.0), |(run, all), (_, counts)| {
+            (run + mean_layer(counts), all + counts.len() as f64)
+        });
+        if all > 0.0 { 1.0 - run / all } else { 0.0 }
+    }
+}
+
+/// Whether requests of a task run the layers of a branch.
+pub(crate) fn is_counted(task: Task, branch: &str) -> bool {
+    task != Task::Caption || branch != "text"
+}
+
+fn count(counts: &mut Vec<u64>, (layer, layers): (usize, usize)) {
+    counts.resize(counts.len().max(layers), 0);
+    if let Some(count) = layer.checked_sub(1).and_then(|place| counts.get_mut(place)) {
+        *count += 1;
+    }
+}
+
+fn mean_layer(counts: &[u64]) -> f64 {
+    let rows: u64 = counts.iter().sum();
+    let layers = counts.iter().enumerate().map(|(place, rows)| (place as u64 + 1) * rows);
+    layers.sum::<u64>() as f64 / rows.max(1) as f64
+}
+
+/// Multiply-accumulates of a reply.
+pub(crate) fn macs(reply: &Reply) -> f64 {
+    reply.compute().macs as f64
+}
+
+/// Mean layers of image, text and decoder; every decoder step counts.
+pub(crate) fn layers(replies: &[Reply]) -> [f64; 3] {
+    ExitLayers::of(replies).branches().map(|(_, counts)| mean_layer(counts))
+}
+
+/// What is compared beside what it is compared with, sample by sample.
+pub(crate) fn pairs(
+    values: impl IntoIterator<Item = f64>,
+    baselines: impl IntoIterator<Item = f64>,
+) -> Vec<Pair> {
+    let both = values.into_iter().zip(baselines);
+    both.map(|(value, baseline)| Pair { value, baseline }).collect()
+}
+
+/// A model without a single right answer has nothing to keep.
+pub(crate) fn retention(
+    bootstrap: &Bootstrap,
+    pairs: &[Pair],
+) -> Result<Option<Interval>, BootstrapError> {
+    match bootstrap.ratio(pairs) {
+        Err(BootstrapError::NoBaseline) => Ok(None),
+        interval => interval.map(Some),
+    }
+}
+
+/// The share that is saved where a ratio is left.
+pub(crate) fn saved(ratio: Interval) -> Interval {
+    Interval { estimate: 1.0 - ratio.estimate, low: 1.0 - ratio.high, high: 1.0 - ratio.low }
+}
+
+/// The mean; 0 of nothing.
+pub(crate) fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (count, sum) = values.fold((0.0, 0.0), |(count, sum), value| (count + 1.0, sum + value));
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+/// The middle one.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    crate::bootstrap::median(&mut values.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_counted_as_the_paper_does_where_requests_run_them() {
+        let layers =
+            ExitLayers { image: vec![1, 0, 1], text: vec![0, 2, 0], decoder: vec![4, 0, 0] };
+        let saved = layers.saved(Task::Entailment);
+        assert!((saved - (1.0 - 5.0 / 9.0)).abs() < 1e-12, "2, 2 and 1 of 3 each: {saved}");
+        let saved = layers.saved(Task::Caption);
+        assert!((saved - 0.5).abs() < 1e-12, "the prompt's branch is not run: {saved}");
+    }
+
+    #[test]
+    fn rows_are_counted_at_their_layer() {
+        let mut counts = Vec::new();
+        [(2, 3), (2, 3), (3, 3)].into_iter().for_each(|row| count(&mut counts, row));
+        assert_eq!(counts, [0, 2, 1]);
+        assert!((mean_layer(&counts) - 7.0 / 3.0).abs() < 1e-12);
+    }
+}

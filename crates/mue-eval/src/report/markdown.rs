@@ -1,0 +1,176 @@
+//! The report as Markdown.
+
+use mue_data::datasets::Task;
+
+use super::{Report, Side, TaskReport, TaskResult, kept, percent, spread};
+use crate::frontier::{
+    GRID_COLUMNS, Row, Rule, cells, columns, grid_cells, percent_of_level, quality, row_name,
+};
+use crate::{Frontier, Quality, findings};
+
+/// Heads of [`comparison`].
+pub(super) const COMPARISON: [&str; 4] = ["", "full depth", "exits", "exits against full depth"];
+
+/// Levels whose rows are in the short table, by task: the headline's, and the paper's.
+fn short_levels(task: Task) -> &'static [f64] {
+    match task {
+        Task::Caption => &[0.99, 0.96],
+        Task::Entailment => &[0.99],
+    }
+}
+
+impl Report {
+    /// For people: tables, and of a frontier what they say.
+    pub fn markdown(&self) -> String {
+        let Self { model, device, data, exits, .. } = self;
+        if !self.has_frontier() {
+            let tables = self.tasks().map(|(name, _, found)| {
+                let samples = found.report.samples;
+                let table = table(&COMPARISON, &comparison(&found.report));
+                format!("\n### {name}, {samples} samples\n\n{table}")
+            });
+            let tables: String = tables.collect();
+            return format!("{model} on {device}, data {data}, exits {exits}\n{tables}");
+        }
+        let mut text = format!(
+            "# Exit rules on one frontier\n\nThe model {model}, {data}. {}, {}, by\n\n\
+             ```console\n$ {}\n```\n\n{METHOD}\n\n## In short\n\n{}",
+            self.machine,
+            self.date,
+            self.command,
+            self.summary()
+        );
+        for (name, task, found) in self.tasks() {
+            if let Some(frontier) = &found.frontier {
+                text += &section((name, task), found, frontier);
+            }
+        }
+        text
+    }
+
+    /// A frontier's chief rows.
+    fn summary(&self) -> String {
+        let heads = ["", "quality", "kept", "layers saved", "MACs saved", "time saved"];
+        let mut rows = Vec::new();
+        for (name, task, found) in self.tasks() {
+            let Some(frontier) = &found.frontier else { continue };
+            let mut push = |row: &Row, level: Option<f64>| {
+                let level = level.map(|level| format!(", tuned to {}", percent_of_level(level)));
+                rows.push(vec![
+                    format!("{name}: {}{}", row_name(row), level.unwrap_or_default()),
+                    quality(&row.quality).join(", exact "),
+                    kept(row.retention),
+                    percent(row.layers_saved),
+                    spread(row.macs_saved),
+                    spread(row.wall_saved),
+                ]);
+            };
+            for rule in [Rule::Full, Rule::Auto] {
+                frontier.of_rule(rule).for_each(|row| push(row, None));
+            }
+            for level in short_levels(task) {
+                for rule in [Rule::Static, Rule::Mue, Rule::Any] {
+                    frontier.at(rule, *level).into_iter().for_each(|row| push(row, Some(*level)));
+                }
+            }
+        }
+        table(&heads, &rows)
+    }
+}
+
+/// What the figures are.
+pub(super) const METHOD: &str = "\
+Every row was run on the test samples, beside full depth in one pass. A family's rows are the \
+cheapest of its kind that kept a level of quality (\"tuned to\") on the tuning data. Static \
+truncation runs the same depths for every sample. \"Layers saved\" is the paper's measure, mean \
+layers over all layers; a caption's prompt is encoded once for each model, so its branch does not \
+count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
+request at a time through the engine, all rows taking turns on each picture, none of which was \
+cached. \"MACs against static\" compares with the cheapest static truncation that keeps as much, \
+chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over samples.";
+
+fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) -> String {
+    let Frontier { samples, tuning_samples, tuned_on, timed_samples, .. } = frontier;
+    let findings: String =
+        findings(frontier).into_iter().map(|finding| format!("- {finding}\n")).collect();
+    let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
+    let grid: Vec<Vec<String>> = frontier.static_frontier().map(grid_cells).collect();
+    let mut text = format!(
+        "\n## {name}\n\n{samples} samples, {timed_samples} of them timed; tuned on \
+         {tuning_samples} of {tuned_on}.\n\n{findings}\n{}\nStatic truncations that no cheaper \
+         one matches:\n\n{}",
+        table(&columns(task), &rows),
+        table(&GRID_COLUMNS, &grid)
+    );
+    if let Quality::Entailment { families, .. } = &found.report.full.quality
+        && !families.is_empty()
+    {
+        let rows: Vec<Vec<String>> = comparison(&found.report)
+            .into_iter()
+            .filter(|row| row[0].starts_with("accuracy"))
+            .map(|row| row[..3].to_vec())
+            .collect();
+        let table = table(&["", "full depth", "auto"], &rows);
+        text += &format!("\nBy kind of hypothesis:\n\n{table}");
+    }
+    text
+}
+
+/// A Markdown table.
+fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: &str| format!("| {cells} |\n");
+    let mut table = line(&heads.join(" | "));
+    table += &format!("|{}\n", "---|".repeat(heads.len()));
+    table.extend(rows.iter().map(|row| line(&row.join(" | "))));
+    table
+}
+
+/// Full depth beside exits: a name, both sides, and how they compare.
+pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
+    let TaskReport { full, exit, intervals, .. } = report;
+    let mut rows = Vec::new();
+    let mut row = |name: &str, cell: &dyn Fn(&Side) -> String, compared: String| {
+        rows.push(vec![name.to_owned(), cell(full), cell(exit), compared]);
+    };
+    let share = |interval, what: &str| format!("{} {what}", spread(interval));
+    let kept = intervals.retention.map_or_else(|| "nothing to keep".into(), |it| share(it, "kept"));
+    match &full.quality {
+        Quality::Entailment { families, .. } => {
+            row("accuracy", &|side| format!("{:.4}", side.quality.main()), kept);
+            for family in families.keys() {
+                row(&format!("accuracy, {family}"), &|side| of_family(side, family), String::new());
+            }
+        }
+        Quality::Caption { .. } => {
+            row("CIDEr-D", &|side| format!("{:.3}", side.quality.main()), kept);
+            row("exact match", &exact_match, String::new());
+        }
+    }
+    let layers = |side: &Side| side.layers.map(|layers| format!("{layers:.2}")).join(" / ");
+    let layers_saved = format!("{} saved", percent(report.layers_saved));
+    row("layers, image / text / decoder", &layers, layers_saved);
+    let mega = |side: &Side| format!("{:.2}", side.macs / 1e6);
+    row("MMAC per request", &mega, share(intervals.macs_saved, "saved"));
+    let clock = format!("ms for one request (median of {})", report.timed_samples);
+    let wall = share(intervals.wall_saved, "saved");
+    row(&clock, &|side| format!("{:.2}", side.wall_ms_p50), wall);
+    let faster = format!("{:.2} times as many", exit.samples_per_s / full.samples_per_s);
+    row("samples/s, batched", &|side| format!("{:.1}", side.samples_per_s), faster);
+    rows
+}
+
+fn of_family(side: &Side, family: &str) -> String {
+    match &side.quality {
+        Quality::Entailment { families, .. } => {
+            families.get(family).map(|accuracy| format!("{accuracy:.4}")).unwrap_or_default()
+        }
+        Quality::Caption { .. } => String::new(),
+    }
+}
+
+fn exact_match(side: &Side) -> String {
+    match &side.quality {
+        Quality::Caption { exact_match, .. } => format!("{exact_match:.4}"),
+        Quality::Entailment { .. } => String::new(),
+    }
+}
