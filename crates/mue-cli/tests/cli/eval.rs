@@ -47,9 +47,42 @@ fn full_depth_and_exits_are_measured_in_one_run() {
     let read = |name: &str| std::fs::read_to_string(folder.path().join("report").join(name));
     assert_eq!(serde_json::from_str::<Value>(&read("report.json").unwrap()).unwrap(), report);
     assert!(read("report.md").unwrap().contains("| MMAC per request |"));
+    let page = read("report.html").unwrap();
+    assert!(page.contains("<svg") && page.contains("MMAC per request"));
     let results: Value = serde_json::from_str(&read("captions.json").unwrap()).unwrap();
     assert_eq!(results.as_array().unwrap().len(), 12);
     assert!(results[0]["image_id"].is_u64() && results[0]["caption"].is_string());
+}
+
+#[test]
+fn exit_rules_and_other_models_share_a_frontier() {
+    let (folder, _) = imported();
+    let base = ["eval", "--task", "entailment", "--data", DATA, "--model", "model", "--timed", "1"];
+    let frontier = ["--frontier", "--tune", "scenes:seed=2,count=12,split=dev", "--out", "report"];
+    let row = ["--row", "the same again=model"];
+    let text = run(folder.path(), &[&base[..], &frontier, &row].concat());
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join("report").join(name)).unwrap();
+    assert_eq!(text, read("report.md"));
+    assert!(
+        text.contains("$ mue eval --task entailment") && text.contains("--row 'the same again=m")
+    );
+    let report: Value = serde_json::from_str(&read("report.json")).unwrap();
+    let rows = report["entailment"]["frontier"]["rows"].as_array().unwrap();
+    let named = |rule: &str| rows.iter().find(|row| row["rule"] == rule);
+    assert_eq!(rows[0]["rule"], "full");
+    assert!(named("auto").is_none(), "nothing is calibrated");
+    let again: Vec<&Value> = rows.iter().filter(|row| row["model"] == "the same again").collect();
+    for field in ["quality", "macs", "layers"] {
+        assert_eq!(again[0][field], rows[0][field], "the same weights at full depth");
+    }
+    assert!(read("report.html").contains("the same again"));
+
+    let same = ["--frontier", "--tune", DATA];
+    let output = mue(folder.path()).args([&base[..], &same].concat()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "tuned on what is tested");
+    let alone = mue(folder.path()).args([&base[..], &["--frontier"]].concat()).output().unwrap();
+    assert_eq!(alone.status.code(), Some(2), "--frontier needs --tune");
 }
 
 #[test]

@@ -75,10 +75,10 @@ impl Rule {
 
     /// What a tuned family chooses from.
     pub(super) fn candidates(self, watched: &Watched, depths: Depths, task: Task) -> Candidates {
-        let sure = |by| Candidates::sure(watched, depths, by);
+        let sure = |by| Candidates::sure(watched, depths, by, task);
         match self {
             Self::Mue => Candidates::mue(watched, depths, task),
-            Self::Similarity => Candidates::similarity(watched, depths),
+            Self::Similarity => Candidates::similarity(watched, depths, task),
             Self::Probability => sure(Sureness::Probability),
             Self::Entropy => sure(Sureness::Entropy),
             Self::Patience => sure(Sureness::Patience),

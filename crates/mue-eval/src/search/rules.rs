@@ -79,15 +79,18 @@ impl Candidates {
     }
 
     /// Thresholds of similarity for each layer; a static depth is a case of it.
-    pub(crate) fn similarity(watched: &Watched, depths: Depths) -> Self {
-        let decoders = [fixed(depths.decoder), similar(watched, depths.decoder)].concat();
+    pub(crate) fn similarity(watched: &Watched, depths: Depths, task: Task) -> Self {
+        let similar = affordable(similar(watched, depths.decoder), task);
+        let decoders = [fixed(depths.decoder), similar].concat();
         Self::of(depths, encoder_branches(watched, depths), decoders)
     }
 
     /// Static encoder branches, and a decoder that asks how sure the answer is.
-    pub(crate) fn sure(watched: &Watched, depths: Depths, by: Sureness) -> Self {
+    pub(crate) fn sure(watched: &Watched, depths: Depths, by: Sureness, task: Task) -> Self {
         let encoder = fixed(depths.encoder);
-        let decoders = sure(&watched.answers, depths.decoder, by);
+        let all = sure(&watched.answers, depths.decoder, by);
+        // Those by top probability are run for `any` as well.
+        let decoders = if by == Sureness::Entropy { affordable(all, task) } else { all };
         Self::of(depths, (encoder.clone(), encoder), decoders)
     }
 
@@ -111,6 +114,11 @@ impl Candidates {
         let texts = if depths.text { texts } else { vec![BranchRule::Full] };
         Self { images, texts, decoders }
     }
+}
+
+/// Of captions each rule costs a run: every other one.
+fn affordable(rules: Vec<BranchRule>, task: Task) -> Vec<BranchRule> {
+    rules.into_iter().step_by(if task == Task::Caption { 2 } else { 1 }).collect()
 }
 
 /// Static depths and per-layer thresholds of both encoder branches.

@@ -205,11 +205,11 @@ mod tests {
         let mut families = vec![
             Candidates::fixed(depths),
             Candidates::mue(&watched, depths, Task::Entailment),
-            Candidates::similarity(&watched, depths),
+            Candidates::similarity(&watched, depths, Task::Entailment),
             Candidates::any(&watched, depths, Task::Entailment),
         ];
         let by = [Sureness::Probability, Sureness::Entropy, Sureness::Patience];
-        families.extend(by.map(|by| Candidates::sure(&watched, depths, by)));
+        families.extend(by.map(|by| Candidates::sure(&watched, depths, by, Task::Entailment)));
         let halfway = |rules: &[BranchRule], place: usize| {
             rules[(place + rules.len() / 2) % rules.len()].clone()
         };
