@@ -1,0 +1,27 @@
+#!/bin/bash
+# Measures every exit rule of the demo model anew: docs/results.md, and README's short table of it.
+# Arguments go to `mue eval`, such as --row "without decomposition=DIR"; MUE names another binary.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+"${MUE:-target/release/mue}" eval --task caption --task entailment \
+  --data scenes:seed=2,count=1000 --timed 150 \
+  --frontier --tune scenes:seed=1,count=1600,split=dev \
+  --out target/results "$@" > target/results.md
+mv target/results.md docs/results.md
+
+# The table of the section "In short" takes the place of what is between the marks in README.
+awk '/^## In short/ { inside = 1; next } /^## / { inside = 0 } inside && /^\|/' docs/results.md > target/table.md
+awk '
+  /<!-- end of results -->/ { skip = 0 }
+  !skip { print }
+  /<!-- results: tools\/results.sh writes this -->/ {
+    skip = 1
+    print ""
+    while ((getline line < "target/table.md") > 0) print line
+    print ""
+    print "[docs/results.md](docs/results.md) has every exit rule, the machine, the day and the command."
+    print ""
+  }
+' README.md > target/README.md
+mv target/README.md README.md
