@@ -85,10 +85,10 @@ fn signals(frontier: &Frontier) -> Option<String> {
 fn auto(frontier: &Frontier) -> Option<String> {
     let row = frontier.of_rule(Rule::Auto).next()?;
     let against = row.hindsight.as_ref().map(|point| {
-        let dearer = less(1.0 - point.macs / row.macs);
+        let compared = less(1.0 - point.macs / row.macs);
         format!(
             " Chosen in hindsight on these very answers, which favours it, the cheapest static \
-             truncation that keeps as much ({}) has a cost of {dearer}.",
+             truncation that keeps as much ({}) costs {compared}.",
             depths(point)
         )
     });
@@ -131,11 +131,12 @@ fn paper(frontier: &Frontier) -> Option<String> {
             format!("it holds in {}, and not in {}", names(holds), names(fails))
         }
     };
-    let short = row.retention.is_some_and(|interval| interval.estimate < level);
-    let short = if short { " (less than it was tuned to)" } else { "" };
+    let is_lost = row.retention.is_some_and(|interval| interval.high < level);
+    let verdict =
+        if is_lost { "it does not hold, the quality is lost".to_owned() } else { verdict };
     Some(format!(
         "{claim} Here that rule, tuned to {}, saves {} of the layers, {} of the MACs and {} of the \
-         time and keeps {}{short}: {verdict}.",
+         time and keeps {}: {verdict}.",
         percent_of_level(level),
         percent(row.layers_saved),
         percent(row.macs_saved.estimate),

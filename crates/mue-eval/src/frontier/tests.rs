@@ -213,6 +213,9 @@ fn findings_follow_the_figures() {
     has(&lost, "The mark of 10% less is missed in both.");
     has(&lost, "it holds in layers, and not in MACs and time");
     has(&lost, "it beats static truncation at none of them");
+    let mut worse = made_up(0.5, 0.4);
+    worse.rows[1].retention = Some(Interval { estimate: 0.9, low: 0.88, high: 0.92 });
+    has(&worse, "it does not hold, the quality is lost");
     let mut static_is_best = made_up(0.5, 0.5);
     static_is_best.rows[2].exits = static_is_best.rows[0].exits.clone();
     has(&static_is_best, "nothing adaptive is cheaper");

@@ -110,7 +110,7 @@ fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) 
             .filter(|row| row[0].starts_with("accuracy"))
             .map(|row| row[..3].to_vec())
             .collect();
-        let table = table(&["", "full depth", "auto"], &rows);
+        let table = table(&["", "full depth", "exits"], &rows);
         text += &format!("\nBy kind of hypothesis:\n\n{table}");
     }
     text
