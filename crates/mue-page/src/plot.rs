@@ -105,7 +105,7 @@ pub fn bars(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
             let drawn = chart.draw_series(bars)?;
             drawn.label(&series.name).legend(move |at| swatch(at, colour));
         }
-        legend(&mut chart, SeriesLabelPosition::UpperLeft)
+        legend(&mut chart, SeriesLabelPosition::UpperMiddle)
     })
 }
 
@@ -123,7 +123,9 @@ pub fn scatter(axes: Axes, faint: &Series, series: &[Series]) -> Result<String, 
         mesh(&mut chart, axes, tidy)?;
         let dots = faint.points.iter().map(|at| Circle::new(*at, 2, FAINT.filled()));
         let drawn = chart.draw_series(dots)?;
-        drawn.label(&faint.name).legend(move |at| Circle::new(right_of(at), 2, FAINT.filled()));
+        if !faint.points.is_empty() {
+            drawn.label(&faint.name).legend(move |at| Circle::new(right_of(at), 2, FAINT.filled()));
+        }
         for (place, series) in series.iter().enumerate() {
             if series.points.is_empty() {
                 continue;
