@@ -170,9 +170,14 @@ impl Attention {
                 tensor.clone().narrow(0, row.min(rows - 1), 1).narrow(1, head.min(heads - 1), 1)
             };
             let (keys, values) = (one(&source.keys).swap_dims(2, 3), one(&source.values));
-            let queries = one(&queries).split(rows, 2).into_iter();
-            let parts = queries.zip(one(&bias).split(rows, 2)).map(|(queries, bias)| {
-                host::softmax(queries.matmul(keys.clone()) + bias).matmul(values.clone())
+            let (queries, bias) = (one(&queries), one(&bias));
+            let parts = (0..target).step_by(rows).map(|first| {
+                let part = |tensor: &Tensor<4>| match tensor.dims()[2] {
+                    1 => tensor.clone(), // for every row
+                    _ => tensor.clone().narrow(2, first, rows.min(target - first)),
+                };
+                let scores = part(&queries).matmul(keys.clone()) + part(&bias);
+                host::softmax(scores).matmul(values.clone())
             });
             Tensor::cat(parts.collect(), 2)
         };
