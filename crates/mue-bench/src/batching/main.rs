@@ -49,12 +49,31 @@ struct Args {
     /// Rows that encode together
     #[arg(long, default_value_t = 16)]
     cohort_rows_max: usize,
+    /// Encoder steps in a row while rows decode
+    #[arg(long, default_value_t = 4)]
+    encode_steps_max: u32,
+    /// Decode steps in a row while rows could encode
+    #[arg(long, default_value_t = 4)]
+    decode_steps_max: u32,
+    /// Rows that a cohort waits for while rows decode
+    #[arg(long, default_value_t = 16)]
+    refill_rows_min: usize,
+}
+
+impl Args {
+    fn continuous(&self) -> Policy {
+        Policy::Continuous {
+            encode_steps_max: self.encode_steps_max,
+            decode_steps_max: self.decode_steps_max,
+            refill_rows_min: self.refill_rows_min,
+        }
+    }
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let mix = Mix { exits: args.exit, entailments: args.entailments };
-    let policies = [("continuous", Policy::default()), ("static", Policy::Static)];
+    let policies = [("continuous", args.continuous()), ("static", Policy::Static)];
     let engines = policies
         .iter()
         .map(|(_, policy)| open(&args, *policy))
