@@ -1,5 +1,6 @@
 //! What a training step learns from, as plain data, and where it comes from.
 
+use mue_data::datasets::{DataError, Problem};
 use mue_model::{BranchDepths, DecoderSequence, Device, Tensor, TensorData, TrainInput};
 
 /// Pictures with one caption and some hypotheses each.
@@ -30,6 +31,8 @@ pub struct CaptionExample {
     pub picture: usize,
     /// Token ids, without BOS and EOS.
     pub tokens: Vec<u32>,
+    /// All that people, or whoever knows, say of the picture.
+    pub references: Vec<String>,
 }
 
 /// A question about a picture and its one-token answer.
@@ -52,11 +55,25 @@ pub struct CellLabels {
     pub classes: Vec<usize>,
 }
 
-/// An endless, seeded supply of batches.
+/// A seeded source of batches that never ends.
 pub trait BatchSource: Send + Sync {
-    /// The batch of this number: the same whenever it is asked for, so that a resumed run sees
-    /// what an uninterrupted one would have seen.
-    fn batch(&self, number: u64) -> Batch;
+    /// The batches from this number on, in order.
+    ///
+    /// A batch is a function of its number, wherever one begins: so a resumed run sees what an
+    /// uninterrupted one would have seen. After an error nothing follows.
+    fn supply(&self, first: u64) -> Supply<'_>;
+}
+
+/// Batches, and what cannot be read on the way to them.
+pub type Supply<'a> = Box<dyn Iterator<Item = Result<Supplied, DataError>> + Send + 'a>;
+
+/// What comes from a source.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Supplied {
+    /// The next batch.
+    Batch(Batch),
+    /// Something that a batch to come has to do without.
+    Problem(Problem),
 }
 
 impl Batch {

@@ -2,10 +2,13 @@
 
 mod sections;
 
+use mue_data::datasets::{DataSpec, Task};
 use mue_data::scenes::Family;
 use serde::{Deserialize, Serialize};
 
-pub use self::sections::{DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RunConfig};
+pub use self::sections::{
+    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, Reference, RunConfig,
+};
 
 /// A whole recipe. Unknown keys are errors; every key and its default is in
 /// `config/train/scenes.toml`.
@@ -83,6 +86,7 @@ impl TrainConfig {
             return Err(RecipeError::Value(what));
         }
         let shares = [
+            ("data.caption_share", self.data.caption_share),
             ("loss.label_smoothing", self.loss.label_smoothing),
             ("loss.random_depth", self.loss.random_depth),
             ("optimizer.constant_share", self.optimizer.constant_share),
@@ -90,12 +94,38 @@ impl TrainConfig {
             ("optimizer.betas", self.optimizer.betas[0]),
             ("optimizer.betas", self.optimizer.betas[1]),
         ];
-        match shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            Some((key, value)) => {
-                Err(RecipeError::Value(format!("{key} is {value}, not between 0 and 1")))
-            }
-            None => Ok(()),
+        if let Some((key, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(RecipeError::Value(format!("{key} is {value}, not between 0 and 1")));
         }
+        self.check_data()
+    }
+
+    fn check_data(&self) -> Result<(), RecipeError> {
+        for (key, names) in [("data.train", &self.data.train), ("data.dev", &self.data.dev)] {
+            for name in names {
+                if let Err(error) = name.parse::<DataSpec>() {
+                    return Err(RecipeError::Value(format!("{key}: {error}")));
+                }
+            }
+        }
+        if self.tasks().is_empty() {
+            return Err(RecipeError::Value("loss has no weight on any task".into()));
+        }
+        match !self.data.train.is_empty() && self.loss.grounding > 0.0 {
+            true => Err(RecipeError::Value(
+                "loss.grounding needs the endless scenes, whose cells are known; leave out \
+                 data.train or the grounding"
+                    .into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// The tasks that are learned: those whose loss has a weight.
+    pub fn tasks(&self) -> Vec<Task> {
+        let weights =
+            [(Task::Caption, self.loss.caption), (Task::Entailment, self.loss.entailment)];
+        weights.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(task, _)| task).collect()
     }
 }
 
@@ -139,6 +169,9 @@ mod tests {
             ("[loss]\nrandom_depth = 1.5", "loss.random_depth"),
             ("[data]\npictures = 0", "data.pictures"),
             ("[data]\nemphasis = [\"two-hops\"]", "data.emphasis"),
+            ("[data]\ntrain = \"scenes:seed=1\"", "data.train"),
+            ("[data]\ntrain = [\"a.json\"]\n[loss]\ngrounding = 1.0", "loss.grounding"),
+            ("[loss]\ncaption = 0.0\nentailment = 0.0", "loss"),
         ] {
             let error = TrainConfig::from_toml(recipe).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");

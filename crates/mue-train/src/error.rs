@@ -1,5 +1,6 @@
 //! Why training fails.
 
+use mue_data::datasets::DataError;
 use mue_model::ConfigError;
 use mue_model::weights::{CheckpointError, LoadError};
 
@@ -26,6 +27,12 @@ pub enum TrainError {
     /// The log cannot be written.
     #[error("cannot write the log")]
     Log(#[from] std::io::Error),
+    /// The data cannot be read on.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// There are no more batches.
+    #[error("the data ended at step {0}")]
+    DataEnded(u64),
     /// The loss is not a number any more.
     #[error("the loss is not finite at step {0}; resume with a lower learning rate")]
     NotFinite(u64),

@@ -8,6 +8,8 @@ use mue_model::{
 };
 use serde::Serialize;
 
+use crate::interface::Interface;
+
 /// Examples whose answers are known.
 #[derive(Clone, Debug)]
 pub struct DevSet {
@@ -23,13 +25,26 @@ pub struct DevSet {
     pub examples: Vec<DevExample>,
 }
 
+impl DevSet {
+    /// No examples yet, for a model that is asked so.
+    pub fn new(interface: &Interface) -> Self {
+        Self {
+            image_size: [interface.image_size; 2],
+            caption_prompt: interface.caption_prompt(),
+            answers: interface.answers.to_vec(),
+            caption_tokens_max: interface.caption_tokens_max,
+            examples: Vec::new(),
+        }
+    }
+}
+
 /// A picture with what should be said of it.
 #[derive(Clone, Debug)]
 pub struct DevExample {
     /// Normalised samples, `[3, height, width]` row-major.
     pub pixels: Vec<f32>,
-    /// The caption, without BOS and EOS.
-    pub caption: Vec<u32>,
+    /// Captions, each of which is right, without BOS and EOS.
+    pub captions: Vec<Vec<u32>>,
     /// Hypotheses.
     pub hypotheses: Vec<DevHypothesis>,
 }
@@ -48,12 +63,14 @@ pub struct DevHypothesis {
 /// What an evaluation found; shares between 0 and 1.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// Right answers.
-    pub entailment: f32,
+    /// Right answers, if there were questions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entailment: Option<f32>,
     /// Right answers by family.
     pub families: BTreeMap<String, f32>,
-    /// Captions that are the expected one to the word.
-    pub captions_exact: f32,
+    /// Captions that are an expected one to the word, if there were any to write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub captions_exact: Option<f32>,
     /// Pictures.
     pub pictures: usize,
 }
@@ -74,8 +91,9 @@ impl Share {
         self.all += 1;
     }
 
-    fn value(self) -> f32 {
-        self.right as f32 / self.all.max(1) as f32
+    /// None of nothing.
+    fn value(self) -> Option<f32> {
+        (self.all > 0).then(|| self.right as f32 / self.all as f32)
     }
 }
 
@@ -85,8 +103,14 @@ pub(crate) fn evaluate(model: &Ofa, set: &DevSet) -> Evaluation {
     let mut families = BTreeMap::<String, Share>::new();
     for examples in set.examples.chunks(PICTURES) {
         let images = encode_images(model, set, examples);
-        for (example, caption) in examples.iter().zip(write_captions(model, set, &images)) {
-            captions.add(caption == example.caption);
+        let (asked, shown): (Vec<_>, Vec<_>) = examples
+            .iter()
+            .zip(&images)
+            .filter(|(example, _)| !example.captions.is_empty())
+            .map(|(example, image)| (example, Arc::clone(image)))
+            .unzip();
+        for (example, caption) in asked.into_iter().zip(write_captions(model, set, &shown)) {
+            captions.add(example.captions.contains(&caption));
         }
         for (hypothesis, answer) in judge(model, set, (examples, &images)) {
             let family = families.entry(hypothesis.family.clone()).or_default();
@@ -99,7 +123,10 @@ pub(crate) fn evaluate(model: &Ofa, set: &DevSet) -> Evaluation {
     });
     Evaluation {
         entailment: all.value(),
-        families: families.into_iter().map(|(name, share)| (name, share.value())).collect(),
+        families: families
+            .into_iter()
+            .filter_map(|(name, share)| Some((name, share.value()?)))
+            .collect(),
         captions_exact: captions.value(),
         pictures: set.examples.len(),
     }

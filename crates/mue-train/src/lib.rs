@@ -3,7 +3,7 @@
 //! A [`Trainer`] follows a recipe ([`TrainConfig`]): every decoder layer learns to answer through
 //! the shared final LayerNorm and tied head, pictures and texts are encoded apart, and each
 //! picture is encoded once for its caption and its hypotheses. Batches are plain data from a
-//! [`BatchSource`]; [`Scenes`] is one that never ends. Parameters and optimiser state live on the
+//! [`BatchSource`]: [`Scenes`] makes them as it goes, [`Files`] reads data sets. Parameters and optimiser state live on the
 //! host, so that a checkpoint is the whole run and resuming changes nothing.
 
 mod batch;
@@ -11,6 +11,8 @@ mod checkpoint;
 mod config;
 mod error;
 mod evaluate;
+mod files;
+mod interface;
 mod log;
 mod loss;
 mod network;
@@ -23,14 +25,18 @@ mod schedule;
 mod step;
 mod trainer;
 
-pub use batch::{Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample};
+pub use batch::{
+    Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample, Supplied, Supply,
+};
 pub use checkpoint::ResumeError;
 pub use config::{
-    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RecipeError, RunConfig,
+    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RecipeError, Reference, RunConfig,
     TrainConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};
-pub use log::{EvaluationLine, Line, TrainLine};
+pub use files::{Files, FilesError, dev_files};
+pub use interface::Interface;
+pub use log::{EvaluationLine, Line, ProblemLine, TrainLine};
 pub use scenes::{CELL_CLASSES, Scenes};
 pub use trainer::{Setup, Trainer};

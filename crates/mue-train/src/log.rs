@@ -19,6 +19,8 @@ pub enum Line {
     Evaluation(EvaluationLine),
     /// A run was resumed at this step.
     Resumed(u64),
+    /// A sample could not be used; another stands in for it.
+    Problem(ProblemLine),
 }
 
 /// Means over the steps since the last such line.
@@ -59,6 +61,17 @@ pub struct EvaluationLine {
     /// What came out.
     #[serde(flatten)]
     pub scores: Evaluation,
+}
+
+/// Something that could not be used.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProblemLine {
+    /// How many there were since the run was begun or resumed, this one included.
+    pub count: u64,
+    /// Where it is.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
 }
 
 /// Appends lines to a file.

@@ -1,26 +1,22 @@
 //! Scenes to learn from and to be evaluated on.
 
-use mue_data::scenes::{
-    Colour, Family, Hypothesis, Object, Scene, SceneSet, Shape, Size, Split, scenes_prompts,
-    scenes_tokenizer,
-};
-use mue_data::{Prompts, Tokenizer, TokenizerError, preprocess};
+use std::sync::Arc;
 
-use crate::batch::{Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample};
+use mue_data::Tokenizer;
+use mue_data::scenes::{Colour, Family, Hypothesis, Object, Scene, SceneSet, Shape, Size, Split};
+
+use crate::batch::{
+    Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample, Supplied, Supply,
+};
 use crate::config::DataConfig;
 use crate::evaluate::{DevExample, DevHypothesis, DevSet};
+use crate::interface::Interface;
 
 /// Cells per side of a scene.
 const CELLS_PER_SIDE: usize = 3;
 
-/// Longest caption of a scene, with room to go wrong.
-const CAPTION_TOKENS_MAX: usize = 30;
-
 /// Hypotheses among which one of an emphasised family is looked for.
 const EMPHASIS_DRAWS: usize = 32;
-
-/// Longest prompt about a scene; the model has positions for more.
-const PROMPT_TOKENS_MAX: usize = 60;
 
 /// Classes of shape, colour and size of a cell; class 0 is an empty cell.
 pub const CELL_CLASSES: [usize; 3] =
@@ -30,33 +26,27 @@ pub const CELL_CLASSES: [usize; 3] =
 #[derive(Debug)]
 pub struct Scenes {
     set: SceneSet,
-    tokenizer: Tokenizer,
-    prompts: Prompts,
+    interface: Arc<Interface>,
     pictures: usize,
     hypotheses: usize,
     emphasis: Vec<Family>,
 }
 
 impl Scenes {
-    /// Training scenes of a seed.
-    ///
-    /// # Errors
-    ///
-    /// If the scenes' tokenizer cannot be made.
-    pub fn new(seed: u64, config: &DataConfig) -> Result<Self, TokenizerError> {
-        Ok(Self {
+    /// Training scenes of a seed, for a model that is asked so.
+    pub fn new(seed: u64, config: &DataConfig, interface: &Arc<Interface>) -> Self {
+        Self {
             set: SceneSet::new(seed, Split::Train),
-            tokenizer: scenes_tokenizer()?,
-            prompts: scenes_prompts(),
+            interface: Arc::clone(interface),
             pictures: config.pictures,
             hypotheses: config.hypotheses,
             emphasis: config.emphasis.iter().filter_map(|name| Family::named(name)).collect(),
-        })
+        }
     }
 
-    /// Ids of the vocabulary.
-    pub fn vocab_size(&self) -> usize {
-        self.tokenizer.vocab_size()
+    /// The references of the first training scenes.
+    pub fn references(&self, pictures: usize) -> Vec<Vec<String>> {
+        (0..pictures as u64).map(|index| self.set.scene(index).captions().into()).collect()
     }
 
     /// The first scenes of the development split.
@@ -66,27 +56,20 @@ impl Scenes {
             let scene = set.scene(index);
             let hypotheses = scene.hypotheses(DEV_HYPOTHESES).into_iter();
             DevExample {
-                pixels: pixels(&scene),
-                caption: self.tokenizer.encode(&scene.captions()[0]),
+                pixels: self.interface.pixels(&scene.image()),
+                captions: vec![self.interface.caption(&scene.captions()[0])],
                 hypotheses: hypotheses
                     .filter_map(|it| {
                         Some(DevHypothesis {
                             family: it.family.name().to_owned(),
                             prompt: self.prompt(&it.text)?,
-                            answer: self.tokenizer.token_id(it.label.word())?,
+                            answer: self.interface.answer(it.label.into()),
                         })
                     })
                     .collect(),
             }
         });
-        let words = mue_data::scenes::SceneLabel::ALL.map(|label| label.word());
-        DevSet {
-            image_size: [Scene::SIDE; 2],
-            caption_prompt: self.prompts.caption_ids(&self.tokenizer),
-            answers: words.iter().filter_map(|word| self.tokenizer.token_id(word)).collect(),
-            caption_tokens_max: CAPTION_TOKENS_MAX,
-            examples: examples.collect(),
-        }
+        DevSet { examples: examples.collect(), ..DevSet::new(&self.interface) }
     }
 
     /// Hypotheses to learn from. With an emphasis, the last one gives way to the first that
@@ -106,7 +89,7 @@ impl Scenes {
 
     /// The prompt of a hypothesis; none if there is nothing in it.
     fn prompt(&self, hypothesis: &str) -> Option<Vec<u32>> {
-        self.prompts.entailment_ids(&self.tokenizer, None, hypothesis, PROMPT_TOKENS_MAX).ok()
+        self.interface.prompt(None, hypothesis).ok()
     }
 }
 
@@ -114,13 +97,19 @@ impl Scenes {
 const DEV_HYPOTHESES: usize = 6;
 
 impl BatchSource for Scenes {
+    fn supply(&self, first: u64) -> Supply<'_> {
+        Box::new((first..).map(|number| Ok(Supplied::Batch(self.batch(number)))))
+    }
+}
+
+impl Scenes {
     fn batch(&self, number: u64) -> Batch {
         let first = number * self.pictures as u64;
         let mut batch = Batch {
-            image_size: [Scene::SIDE; 2],
+            image_size: [self.interface.image_size; 2],
             pixels: Vec::new(),
             eos: Tokenizer::EOS,
-            caption_prompt: self.prompts.caption_ids(&self.tokenizer),
+            caption_prompt: self.interface.caption_prompt(),
             captions: Vec::new(),
             hypotheses: Vec::new(),
             cells: None,
@@ -129,13 +118,13 @@ impl BatchSource for Scenes {
         let mut classes = Vec::new();
         for picture in 0..self.pictures {
             let scene = self.set.scene(first + picture as u64);
-            batch.pixels.extend(pixels(&scene));
-            let tokens = self.tokenizer.encode(&scene.captions()[0]);
-            batch.captions.push(CaptionExample { picture, tokens });
+            batch.pixels.extend(self.interface.pixels(&scene.image()));
+            let references: Vec<String> = scene.captions().into();
+            let tokens = self.interface.caption(&references[0]);
+            batch.captions.push(CaptionExample { picture, tokens, references });
             for hypothesis in self.hypotheses(&scene) {
-                let prompt = self.prompt(&hypothesis.text);
-                let answer = self.tokenizer.token_id(hypothesis.label.word());
-                if let (Some(prompt), Some(answer)) = (prompt, answer) {
+                if let Some(prompt) = self.prompt(&hypothesis.text) {
+                    let answer = self.interface.answer(hypothesis.label.into());
                     batch.hypotheses.push(HypothesisExample { picture, prompt, answer });
                 }
             }
@@ -144,10 +133,6 @@ impl BatchSource for Scenes {
         batch.cells = Some(CellLabels { side: CELLS_PER_SIDE, classes });
         batch
     }
-}
-
-fn pixels(scene: &Scene) -> Vec<f32> {
-    preprocess(&scene.image(), Scene::SIDE, Scene::SIDE).values
 }
 
 fn cell_classes(cell: Option<Object>) -> [usize; 3] {
@@ -165,7 +150,7 @@ mod tests {
 
     fn scenes() -> Scenes {
         let config = DataConfig { pictures: 5, hypotheses: 3, ..DataConfig::default() };
-        Scenes::new(3, &config).unwrap()
+        Scenes::new(3, &config, &Arc::new(Interface::scenes().unwrap()))
     }
 
     #[test]
@@ -194,8 +179,9 @@ mod tests {
     fn an_emphasis_is_on_every_picture_that_has_what_it_takes() {
         let config = DataConfig { hypotheses: 3, ..DataConfig::default() };
         let emphasis = vec!["two-hop".to_owned()];
-        let plain = Scenes::new(3, &config).unwrap();
-        let emphatic = Scenes::new(3, &DataConfig { emphasis, ..config }).unwrap();
+        let interface = Arc::new(Interface::scenes().unwrap());
+        let plain = Scenes::new(3, &config, &interface);
+        let emphatic = Scenes::new(3, &DataConfig { emphasis, ..config }, &interface);
         let two_hop = |it: &Hypothesis| it.family == Family::TwoHop;
         for index in 0..200 {
             let scene = plain.set.scene(index);

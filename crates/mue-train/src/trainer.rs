@@ -7,15 +7,16 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Instant;
 
 use burn::tensor::Device;
+use mue_data::datasets::{DataError, Problem};
 use mue_model::weights::{ParamNames, RawTensor};
 use mue_model::{Network, Ofa, OfaConfig};
 
-use crate::batch::{Batch, BatchSource};
+use crate::batch::{Batch, BatchSource, Supplied};
 use crate::checkpoint::Checkpoints;
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::evaluate::{DevSet, Evaluation, evaluate};
-use crate::log::{EvaluationLine, Line, Log, Means};
+use crate::log::{EvaluationLine, Line, Log, Means, ProblemLine};
 use crate::network::TrainNetwork;
 use crate::optimizer::{mean_gradients, update};
 use crate::parameters::Parameters;
@@ -33,7 +34,7 @@ pub struct Setup {
     pub source: Arc<dyn BatchSource>,
     /// Classes of each attribute that the grounding heads read; empty without such labels.
     pub cell_classes: Vec<usize>,
-    /// What to be evaluated on.
+    /// What to be evaluated on; without examples, runs are not evaluated.
     pub dev: DevSet,
 }
 
@@ -120,16 +121,18 @@ impl Trainer {
         if self.step > 0 {
             write(Line::Resumed(self.step))?;
         }
-        let batches = self.prefetch();
+        let mut batches = Batches { supplied: self.prefetch(), problems: 0 };
         let (started, before) = (Instant::now(), self.seconds);
         let mut means = Means::default();
         let mut last = Instant::now();
         while self.step < self.config.steps {
-            self.train_step(&batches, &mut means)?;
+            let batches = batches.take(self.config.data.accumulation, &mut write)?;
+            self.train_step(batches.ok_or(TrainError::DataEnded(self.step))?, &mut means)?;
             self.seconds = before + started.elapsed().as_secs_f64();
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every);
             let (logs, evaluates) =
                 (due(self.config.run.log_every), due(self.config.run.evaluate_every));
+            let evaluates = evaluates && !self.dev.examples.is_empty();
             let saves = due(self.config.run.checkpoint_every) || self.step == self.config.steps;
             if logs {
                 write(self.line(&std::mem::take(&mut means), last.elapsed().as_secs_f64()))?;
@@ -152,17 +155,11 @@ impl Trainer {
     }
 
     /// One optimiser step.
-    fn train_step(
-        &mut self,
-        batches: &Receiver<Batch>,
-        means: &mut Means,
-    ) -> Result<(), TrainError> {
-        let accumulation = self.config.data.accumulation;
+    fn train_step(&mut self, batches: Vec<Batch>, means: &mut Means) -> Result<(), TrainError> {
         let mut random = Random::new(self.config.seed, "depths", self.step);
         let layers = self.model.encoder_layers;
         let groups = batches
-            .iter()
-            .take(accumulation)
+            .into_iter()
             .map(|batch| Group {
                 batch,
                 depths: depths(layers, self.config.loss.random_depth, &mut random),
@@ -186,13 +183,13 @@ impl Trainer {
     }
 
     /// Makes batches on a background thread, from the next step's on.
-    fn prefetch(&self) -> Receiver<Batch> {
+    fn prefetch(&self) -> Receiver<Result<Supplied, DataError>> {
         let (sender, receiver) = sync_channel(GROUPS_AHEAD);
         let source = Arc::clone(&self.source);
         let first = self.step * self.config.data.accumulation as u64;
         std::thread::spawn(move || {
             // Ends when the receiver is gone.
-            (first..).find(|number| sender.send(source.batch(*number)).is_err())
+            source.supply(first).try_for_each(|supplied| sender.send(supplied))
         });
         receiver
     }
@@ -232,6 +229,36 @@ impl Trainer {
 
     fn averaged(&self) -> Network {
         self.parameters.fill_average(self.template.clone(), &self.device).model
+    }
+}
+
+/// Batches made in advance.
+struct Batches {
+    supplied: Receiver<Result<Supplied, DataError>>,
+    /// Problems so far.
+    problems: u64,
+}
+
+impl Batches {
+    /// The next batches; none if there are not so many. Problems go to the log.
+    fn take(
+        &mut self,
+        count: usize,
+        write: &mut dyn FnMut(Line) -> std::io::Result<()>,
+    ) -> Result<Option<Vec<Batch>>, TrainError> {
+        let mut batches = Vec::with_capacity(count);
+        while batches.len() < count {
+            match self.supplied.recv() {
+                Ok(Ok(Supplied::Batch(batch))) => batches.push(batch),
+                Ok(Ok(Supplied::Problem(Problem { place, message }))) => {
+                    self.problems += 1;
+                    write(Line::Problem(ProblemLine { count: self.problems, place, message }))?;
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(Some(batches))
     }
 }
 

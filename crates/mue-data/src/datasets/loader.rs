@@ -113,18 +113,21 @@ impl<T> Loader<T> {
     pub fn problems(&self) -> &Problems {
         &self.problems
     }
-}
 
-impl<T> Iterator for Loader<T> {
-    type Item = Result<Loaded<T>, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+    /// The next sample; what cannot be read on the way to it is reported as it is met.
+    pub fn next_reporting(
+        &mut self,
+        mut report: impl FnMut(&Problem),
+    ) -> Option<Result<Loaded<T>, DataError>> {
         while self.next < self.count {
             let position = self.next;
             self.next += 1;
             let failure = match self.channels[position % self.channels.len()].recv() {
                 Ok(Ok(loaded)) => return Some(Ok(loaded)),
-                Ok(Err(problem)) => self.problems.record(problem),
+                Ok(Err(problem)) => {
+                    report(&problem);
+                    self.problems.record(problem)
+                }
                 Err(_) => Err(DataError::ThreadBroke(position)),
             };
             if let Err(error) = failure {
@@ -133,6 +136,14 @@ impl<T> Iterator for Loader<T> {
             }
         }
         None
+    }
+}
+
+impl<T> Iterator for Loader<T> {
+    type Item = Result<Loaded<T>, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_reporting(|_| {})
     }
 }
 

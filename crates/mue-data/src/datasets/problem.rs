@@ -69,7 +69,7 @@ impl Problems {
     /// # Errors
     ///
     /// If that is one too many.
-    pub(super) fn record(&mut self, problem: Problem) -> Result<(), DataError> {
+    pub fn record(&mut self, problem: Problem) -> Result<(), DataError> {
         self.count += 1;
         if self.count > self.count_max {
             let count_max = self.count_max;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use mue_model::OfaConfig;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A new model's dimensions, or where to start from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,31 @@ pub struct ModelConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
+    /// Data sets to learn from, at most one for each task; none is endless scenes.
+    #[serde(deserialize_with = "one_or_more", skip_serializing_if = "Vec::is_empty")]
+    pub train: Vec<String>,
+    /// Data sets of the quick evaluations. None is scenes where scenes are learned, and else no
+    /// evaluation.
+    #[serde(deserialize_with = "one_or_more", skip_serializing_if = "Vec::is_empty")]
+    pub dev: Vec<String>,
+    /// Folder of the pictures; if none, they are looked for around the annotations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<PathBuf>,
+    /// Splits to learn of a file that holds several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub splits: Vec<String>,
+    /// Splits to evaluate on of a file that holds several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dev_splits: Vec<String>,
+    /// Share of the pictures that come from the captions, where `train` has both tasks.
+    pub caption_share: f32,
+    /// Which reference of a picture of `train` is learned.
+    pub reference: Reference,
+    /// Whether captions of `train` and `dev` keep their punctuation.
+    pub punctuation: bool,
+    /// Entries and pictures of a data set that may be unusable, in each pass over it, before the
+    /// run fails.
+    pub problems_max: usize,
     /// Pictures that are computed together.
     pub pictures: usize,
     /// Groups of pictures whose gradients are added up for one step.
@@ -49,6 +74,16 @@ pub struct DataConfig {
     pub emphasis: Vec<String>,
     /// Pictures of the quick evaluations.
     pub dev_pictures: usize,
+}
+
+/// Which of a picture's references is learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reference {
+    /// One at random, another in each pass.
+    Any,
+    /// The first: of scenes, the canonical caption.
+    First,
 }
 
 /// What is minimised.
@@ -140,6 +175,15 @@ impl Default for ModelConfig {
 impl Default for DataConfig {
     fn default() -> Self {
         Self {
+            train: Vec::new(),
+            dev: Vec::new(),
+            images: None,
+            splits: Vec::new(),
+            dev_splits: Vec::new(),
+            caption_share: 0.5,
+            reference: Reference::Any,
+            punctuation: true,
+            problems_max: 0,
             pictures: 16,
             accumulation: 2,
             hypotheses: 2,
@@ -183,6 +227,20 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self { threads: 0, log_every: 10, evaluate_every: 500, checkpoint_every: 250 }
     }
+}
+
+/// A list, or its only element.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(name) => vec![name],
+        OneOrMore::More(names) => names,
+    })
 }
 
 impl ModelConfig {

@@ -1,5 +1,8 @@
 //! `mue train`: from a recipe to a model folder.
 
+mod data;
+mod start;
+
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,21 +10,20 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use mue_data::scenes::{scenes_prompts, scenes_tokenizer_json};
-use mue_engine::{AnswerWords, CaptionSearch, DeviceChoice, Encoding, ModelSettings};
-use mue_model::OfaConfig;
-use mue_model::weights::{
-    Checkpoint, FloatStorage, OutputFolder, initial_tensors, write_safetensors,
-};
-use mue_train::{CELL_CLASSES, Line, Scenes, Setup, TrainConfig, Trainer};
+use mue_data::datasets::Problem;
+use mue_engine::DeviceChoice;
+use mue_model::Device;
+use mue_train::{CELL_CLASSES, Evaluation, Line, Setup, TrainConfig, Trainer};
 
+use self::data::Data;
+use self::start::{ModelFiles, Start};
 use crate::error::user_error;
 
 const LONG_ABOUT: &str = "\
 Train a model with MuE's layer-wise loss.
 
 The recipe says what is learned from, how, and for how long; config/train/scenes.toml is the
-demo model's and explains every key. OUT holds checkpoints, log.jsonl and, in the end, the
+demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints, log.jsonl and, in the end, the
 model folder OUT/model. A run that was stopped goes on with --resume as if it had not been.";
 
 const EXAMPLES: &str = "\
@@ -55,29 +57,40 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         .open()
         .map_err(|error| user_error(error, "`--device auto` takes the best one there is"))?;
     let steps = config.steps;
-    let setup = setup(&config, &device.device)?;
-    let model = setup.model.clone();
-    let mut trainer = Trainer::new(config, setup, &device.device)?;
-    start(args, &mut trainer)?;
+    let (mut trainer, files) = open(config, &device.device)?;
+    take_up(args, &mut trainer)?;
 
     let bar = progress_bar(steps, trainer.step());
     trainer.run(&args.out, &mut |line| show(&bar, line))?;
     bar.finish_and_clear();
 
     let folder = args.out.join("model");
-    write_folder(&folder, &trainer, &model)?;
-    let scores = trainer.evaluate()?;
-    writeln!(
-        out,
-        "trained {} steps: entailment {:.3}, captions exact {:.3} on {} development pictures; \
-         the model is in {}",
-        trainer.step(),
-        scores.entailment,
-        scores.captions_exact,
-        scores.pictures,
-        folder.display()
-    )?;
+    files.write(&folder, &trainer)?;
+    let scores = summary(&trainer.evaluate()?);
+    writeln!(out, "trained {steps} steps: {scores}; the model is in {}", folder.display())?;
     Ok(())
+}
+
+/// The run at its start, and what its model's folder will hold besides weights.
+fn open(recipe: TrainConfig, device: &Device) -> anyhow::Result<(Trainer, ModelFiles)> {
+    let Start { weights, interface, files } = Start::new(&recipe, device)?;
+    let Data { source, dev } = Data::open(&recipe, &Arc::new(interface))?;
+    let cell_classes = CELL_CLASSES.to_vec();
+    let setup = Setup { model: files.config.clone(), weights, source, cell_classes, dev };
+    Ok((Trainer::new(recipe, setup, device)?, files))
+}
+
+/// The scores in words.
+fn summary(scores: &Evaluation) -> String {
+    let parts = [("entailment", scores.entailment), ("captions exact", scores.captions_exact)];
+    let found: Vec<String> = parts
+        .iter()
+        .filter_map(|(name, score)| score.map(|score| format!("{name} {score:.3}")))
+        .collect();
+    match found.is_empty() {
+        true => "nothing to evaluate on".to_owned(),
+        false => format!("{} on {} development pictures", found.join(", "), scores.pictures),
+    }
 }
 
 fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
@@ -90,29 +103,8 @@ fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
     })
 }
 
-/// The scenes, and the weights to start from.
-fn setup(config: &TrainConfig, device: &mue_model::Device) -> anyhow::Result<Setup> {
-    let scenes = Scenes::new(config.seed, &config.data)?;
-    let dev = scenes.dev_set(config.data.dev_pictures);
-    let (model, weights) = match &config.model.from {
-        None => {
-            let model = config.model.ofa(scenes.vocab_size());
-            let weights = initial_tensors(&model, config.seed, device)?;
-            (model, weights)
-        }
-        Some(folder) => {
-            let text = std::fs::read_to_string(folder.join("config.json"))
-                .with_context(|| format!("cannot read the model {}", folder.display()))?;
-            let weights = Checkpoint::open(&folder.join("model.safetensors"))?.into_canonical()?;
-            (OfaConfig::from_json(&text)?, weights.tensors)
-        }
-    };
-    let cell_classes = CELL_CLASSES.to_vec();
-    Ok(Setup { model, weights, source: Arc::new(scenes), cell_classes, dev })
-}
-
 /// Takes up the folder's run if asked to, and else makes sure that none is overwritten.
-fn start(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
+fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     if args.resume {
@@ -122,39 +114,6 @@ fn start(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));
     }
     Ok(())
-}
-
-fn write_folder(folder: &Path, trainer: &Trainer, model: &OfaConfig) -> anyhow::Result<()> {
-    let output = OutputFolder::create(folder, true)?;
-    let path = |name: &str| output.path().join(name);
-    let weights = trainer.export()?;
-    write_safetensors(&path("model.safetensors"), &weights, FloatStorage::Float32)?;
-    std::fs::write(path("config.json"), model.to_json())?;
-    std::fs::write(path("tokenizer.json"), scenes_tokenizer_json())?;
-    std::fs::write(path("mue.json"), serde_json::to_string_pretty(&scenes_settings())?)?;
-    Ok(output.commit()?)
-}
-
-/// How a model of scenes is asked. Captions are searched for greedily, and may repeat words:
-/// "a large red circle left of a large red ring" has a 3-gram twice.
-fn scenes_settings() -> ModelSettings {
-    ModelSettings {
-        image_size: mue_data::scenes::Scene::SIDE,
-        encoding: Encoding::Decomposed,
-        prompts: scenes_prompts(),
-        answers: AnswerWords {
-            entailment: "yes".into(),
-            neutral: "maybe".into(),
-            contradiction: "no".into(),
-        },
-        search: CaptionSearch {
-            beam_size: 1,
-            tokens_max: 30,
-            no_repeat_ngram_size: 0,
-            ..CaptionSearch::default()
-        },
-        ..ModelSettings::default()
-    }
 }
 
 /// A progress bar on the terminal; without one, nothing: the log has it all.
@@ -184,10 +143,13 @@ fn show(bar: &ProgressBar, line: &Line) {
                 line.left_s / 60.0
             ));
         }
-        Line::Evaluation(line) => bar.println(format!(
-            "step {}: entailment {:.3}, captions exact {:.3}",
-            line.step, line.scores.entailment, line.scores.captions_exact
-        )),
+        Line::Evaluation(line) => {
+            bar.println(format!("step {}: {}", line.step, summary(&line.scores)));
+        }
         Line::Resumed(step) => bar.println(format!("resumed at step {step}")),
+        Line::Problem(line) => {
+            let problem = Problem { place: line.place.clone(), message: line.message.clone() };
+            bar.suspend(|| data::warn(&problem));
+        }
     }
 }

@@ -1,0 +1,51 @@
+//! What a run learns from and is evaluated on.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use mue_data::datasets::Problem;
+use mue_train::{
+    BatchSource, DevSet, Files, FilesError, Interface, Scenes, TrainConfig, dev_files,
+};
+
+use crate::error::user_error;
+
+/// A run's data.
+pub(super) struct Data {
+    pub(super) source: Arc<dyn BatchSource>,
+    pub(super) dev: DevSet,
+}
+
+impl Data {
+    /// Opens what the recipe names; endless scenes if it names nothing.
+    pub(super) fn open(recipe: &TrainConfig, interface: &Arc<Interface>) -> anyhow::Result<Self> {
+        let (config, seed) = (&recipe.data, recipe.seed);
+        let tasks = recipe.tasks();
+        let scenes = || Scenes::new(seed, config, interface);
+        let dev = match (config.dev.is_empty(), config.train.is_empty()) {
+            (true, true) => scenes().dev_set(config.dev_pictures),
+            (true, false) => DevSet::new(interface),
+            (false, _) => dev_files(config, &tasks, interface, &mut warn).map_err(unusable)?,
+        };
+        let source: Arc<dyn BatchSource> = match config.train.is_empty() {
+            true => Arc::new(scenes()),
+            false => {
+                let files = Files::open(config, (&tasks, seed), interface).map_err(unusable)?;
+                files.problems().for_each(warn);
+                Arc::new(files)
+            }
+        };
+        Ok(Self { source, dev })
+    }
+}
+
+fn unusable(error: FilesError) -> anyhow::Error {
+    user_error(error, "config/train/scenes.toml explains the keys of [data]")
+}
+
+/// Says on standard error what cannot be used, free of what a terminal would obey.
+pub(super) fn warn(problem: &Problem) {
+    let line = problem.to_string().replace(char::is_control, " ");
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "left out: {line}");
+}

@@ -1,0 +1,121 @@
+//! What a run starts from: a model folder, or new weights for a model of scenes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+use mue_data::Tokenizer;
+use mue_data::scenes::{Scene, scenes_prompts, scenes_tokenizer_json};
+use mue_engine::{AnswerWords, CaptionSearch, Encoding, ExitDefaults, ModelFolder, ModelSettings};
+use mue_model::weights::{
+    Checkpoint, FloatStorage, OutputFolder, RawTensor, initial_tensors, write_safetensors,
+};
+use mue_model::{Device, OfaConfig};
+use mue_train::{Interface, ModelConfig, TrainConfig, Trainer};
+
+use crate::error::user_error;
+
+/// A model to train.
+pub(super) struct Start {
+    pub(super) weights: BTreeMap<String, RawTensor>,
+    pub(super) interface: Interface,
+    pub(super) files: ModelFiles,
+}
+
+/// What a model's folder holds besides weights.
+pub(super) struct ModelFiles {
+    pub(super) config: OfaConfig,
+    tokenizer: Vec<u8>,
+    settings: ModelSettings,
+}
+
+impl Start {
+    /// The model that the recipe names or describes.
+    pub(super) fn new(recipe: &TrainConfig, device: &Device) -> anyhow::Result<Self> {
+        match &recipe.model.from {
+            Some(folder) => Self::existing(folder, &recipe.model).map_err(|error| {
+                let error = error.context(format!("cannot start from {}", folder.display()));
+                user_error(error, "model.from names a folder that `mue import` or `mue train` made")
+            }),
+            None => Self::scenes(recipe, device),
+        }
+    }
+
+    fn existing(path: &Path, recipe: &ModelConfig) -> anyhow::Result<Self> {
+        let folder = ModelFolder::open(path)?;
+        let tokenizer_json =
+            std::fs::read(path.join("tokenizer.json")).context("cannot read its tokenizer.json")?;
+        let tokenizer = Tokenizer::from_json(&tokenizer_json)?;
+        let AnswerWords { entailment, neutral, contradiction } = &folder.settings().answers;
+        let answer = |word: &String| {
+            tokenizer
+                .token_id(word)
+                .with_context(|| format!("the answer {word:?} is not one token"))
+        };
+        let answers = [answer(entailment)?, answer(neutral)?, answer(contradiction)?];
+        let weights = Checkpoint::open(&path.join("model.safetensors"))?.into_canonical()?.tensors;
+        let (config, settings) = (folder.config().clone(), folder.settings().clone());
+        let interface = Interface {
+            answers,
+            tokenizer,
+            prompts: settings.prompts.clone(),
+            image_size: settings.image_size,
+            caption_tokens_max: settings.search.tokens_max,
+            prompt_tokens_max: config.max_position_embeddings,
+        };
+        // Exits were measured with other weights.
+        let exits = ExitDefaults::default();
+        let settings = ModelSettings { encoding: encoding(recipe), exits, ..settings };
+        let files = ModelFiles { config, tokenizer: tokenizer_json, settings };
+        Ok(Self { weights, interface, files })
+    }
+
+    fn scenes(recipe: &TrainConfig, device: &Device) -> anyhow::Result<Self> {
+        let interface = Interface::scenes()?;
+        let config = recipe.model.ofa(interface.tokenizer.vocab_size());
+        let weights = initial_tensors(&config, recipe.seed, device)?;
+        let settings = scenes_settings(encoding(&recipe.model));
+        let files = ModelFiles { config, tokenizer: scenes_tokenizer_json(), settings };
+        Ok(Self { weights, interface, files })
+    }
+}
+
+fn encoding(_recipe: &ModelConfig) -> Encoding {
+    Encoding::Decomposed
+}
+
+impl ModelFiles {
+    /// Writes the folder of the trained model.
+    pub(super) fn write(&self, folder: &Path, trainer: &Trainer) -> anyhow::Result<()> {
+        let output = OutputFolder::create(folder, true)?;
+        let path = |name: &str| output.path().join(name);
+        let weights = trainer.export()?;
+        write_safetensors(&path("model.safetensors"), &weights, FloatStorage::Float32)?;
+        std::fs::write(path("config.json"), self.config.to_json())?;
+        std::fs::write(path("tokenizer.json"), &self.tokenizer)?;
+        std::fs::write(path("mue.json"), serde_json::to_string_pretty(&self.settings)?)?;
+        Ok(output.commit()?)
+    }
+}
+
+/// How a model of scenes is asked. Captions are searched for greedily, and may repeat words:
+/// "a large red circle left of a large red ring" has a 3-gram twice.
+fn scenes_settings(encoding: Encoding) -> ModelSettings {
+    ModelSettings {
+        image_size: Scene::SIDE,
+        encoding,
+        prompts: scenes_prompts(),
+        answers: AnswerWords {
+            entailment: "yes".into(),
+            neutral: "maybe".into(),
+            contradiction: "no".into(),
+        },
+        search: CaptionSearch {
+            beam_size: 1,
+            tokens_max: 30,
+            no_repeat_ngram_size: 0,
+            ..CaptionSearch::default()
+        },
+        ..ModelSettings::default()
+    }
+}
