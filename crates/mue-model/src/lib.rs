@@ -55,4 +55,6 @@ pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSetting
 pub use source::{Branch, BranchEncoding, BranchExit, Source};
 pub use stem::{Stem, StemKernels};
 pub use trace::DecoderCost;
-pub use train::{BranchDepths, DecoderSequence, TrainInput, TrainOutput, chosen_states};
+pub use train::{
+    BranchDepths, DecoderSequence, TrainEncoding, TrainInput, TrainOutput, chosen_states,
+};

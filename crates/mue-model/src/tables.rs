@@ -147,18 +147,8 @@ impl Tables {
                 None => text,
             };
             let absolute = positions.absolute_bias(embedding);
-            let image = grid.map_or(0, Grid::tokens);
             let biases = (0..layers)
-                .map(|layer| {
-                    let bias = absolute.clone();
-                    let bias = match grid {
-                        Some(grid) => {
-                            add_block(bias, 0, positions.image_relative_bias(layer, grid))
-                        }
-                        None => bias,
-                    };
-                    add_block(bias, image, positions.text_relative_bias(layer, tokens))
-                })
+                .map(|layer| joint_bias(positions, absolute.clone(), layer, (grid, tokens)))
                 .collect();
             BranchTables { biases }
         })
@@ -214,6 +204,22 @@ impl Tables {
         let [tokens, heads, _] = table.dims();
         table.as_ref().clone().slice([0..tokens, 0..heads, 0..text])
     }
+}
+
+/// A layer's bias of joint encoding, from the absolute one over image tokens, if any, and text
+/// tokens: relative inside each modality.
+pub(crate) fn joint_bias(
+    positions: &EncoderPositions,
+    absolute: Tensor<4>,
+    layer: usize,
+    (grid, tokens): (Option<Grid>, usize),
+) -> Tensor<4> {
+    let bias = match grid {
+        Some(grid) => add_block(absolute, 0, positions.image_relative_bias(layer, grid)),
+        None => absolute,
+    };
+    let image = grid.map_or(0, Grid::tokens);
+    add_block(bias, image, positions.text_relative_bias(layer, tokens))
 }
 
 /// Adds a square block to the diagonal of `[1, heads, tokens, tokens]`, starting at `from`.

@@ -1,18 +1,19 @@
-//! The training pass: differentiable, each branch at one depth, every decoder layer's states.
+//! The training pass: differentiable, the encoder at set depths, every decoder layer's states.
 
+mod apart;
 mod attending;
+mod joint;
 mod packing;
 
 use burn::tensor::Tensor;
 
-use self::attending::{SourceParts, attend_packed};
+use self::attending::{TrainSource, attend_packed};
 use self::packing::Packing;
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
 use crate::model::Network;
 use crate::rows::{index, token_ids};
 use crate::source::padding_bias;
-use crate::stem::StemKernels;
 use crate::tables::MASKED;
 
 /// A batch of pictures, texts about them, and what the decoder is to write.
@@ -24,8 +25,20 @@ pub struct TrainInput {
     pub texts: Vec<Vec<u32>>,
     /// Decoder sequences; several may share a picture or a text.
     pub sequences: Vec<DecoderSequence>,
-    /// Where the encoder branches stop.
-    pub depths: BranchDepths,
+    /// How pictures and texts are encoded.
+    pub encoding: TrainEncoding,
+}
+
+/// How pictures and texts are encoded, and how deep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrainEncoding {
+    /// Apart, each picture and each text once (MuE).
+    Decomposed(BranchDepths),
+    /// Together: each text with the picture that it is about, attending to each other (OFA).
+    Joint {
+        /// Layers that are run.
+        layers: usize,
+    },
 }
 
 /// What the decoder is fed, and what it attends to.
@@ -51,9 +64,12 @@ pub struct BranchDepths {
 /// What a training pass computed; all of it is part of the graph.
 #[derive(Clone, Debug)]
 pub struct TrainOutput {
-    /// Residual stream of the image branch: its input, then after each layer,
-    /// `[pictures, image tokens, d_model]` each.
+    /// Residual stream of the image tokens: their input, then after each layer,
+    /// `[rows, image tokens, d_model]` each.
     pub image_states: Vec<Tensor<3>>,
+    /// Which picture each row of the image states shows: each once, or in joint encoding once
+    /// with every text about it.
+    pub image_rows: Vec<usize>,
     /// Residual stream of the decoder: its input, then after each layer, `[1, tokens, d_model]`
     /// each, the sequences' tokens one behind the other.
     pub decoder_states: Vec<Tensor<3>>,
@@ -70,22 +86,8 @@ impl TrainOutput {
     }
 }
 
-/// Encoder output of one branch, before the final LayerNorm.
-struct Encoded {
-    /// Input of the branch, then the residual stream after each layer.
-    states: Vec<Tensor<3>>,
-    /// Normed position embedding, `[1, tokens, d_model]`.
-    positions: Tensor<3>,
-}
-
-impl Encoded {
-    fn output(&self) -> Tensor<3> {
-        self.states.last().expect("a branch has an input").clone()
-    }
-}
-
 impl Network {
-    /// Teacher-forced pass over a batch, decomposed encoding, exits off.
+    /// Teacher-forced pass over a batch, exits off.
     ///
     /// Belongs to the parameters and not to [`Ofa`](crate::Ofa), whose position tables are
     /// constants: here they are part of the graph and made anew.
@@ -99,14 +101,16 @@ impl Network {
         let texts = Packing::new(input.texts.iter().map(Vec::len).collect(), &device);
         let lengths = input.sequences.iter().map(|sequence| sequence.tokens.len());
         let sequences = Packing::new(lengths.collect(), &device);
-        let (images, grid) = self.encode_images(config, input);
-        let encoded = self.encode_texts(input, &texts);
-        let source = SourceParts { images: &images, texts: &encoded, packing: &texts };
+        let source = match input.encoding {
+            TrainEncoding::Decomposed(depths) => self.encode_apart(config, input, &texts, depths),
+            TrainEncoding::Joint { layers } => self.encode_together(input, &texts, layers),
+        };
         TrainOutput {
             decoder_states: self.decode(input, &source, &sequences),
             starts: sequences.starts().to_vec(),
-            image_states: images.states,
-            grid,
+            image_states: source.image_states,
+            image_rows: source.image_rows,
+            grid: source.grid,
         }
     }
 
@@ -124,47 +128,10 @@ impl Network {
         logits.reshape([states.len(), places.len(), vocabulary])
     }
 
-    fn encode_images(&self, config: &OfaConfig, input: &TrainInput) -> (Encoded, Grid) {
-        let encoder = &self.encoder;
-        let (hidden, grid) = encoder.embed_image(input.pixels.clone(), &StemKernels::default());
-        let positions = encoder.positions().image_embedding(grid);
-        let absolute = encoder.positions().absolute_bias(positions.clone());
-        let mut states = vec![hidden];
-        for (number, layer) in encoder.layers.iter().take(input.depths.image).enumerate() {
-            let bias = match config.image_relative_bias {
-                true => absolute.clone() + encoder.positions().image_relative_bias(number, grid),
-                false => absolute.clone(),
-            };
-            states.push(layer.forward(states[number].clone(), bias));
-        }
-        (Encoded { states, positions }, grid)
-    }
-
-    fn encode_texts(&self, input: &TrainInput, packing: &Packing) -> Encoded {
-        let encoder = &self.encoder;
-        let ids: Vec<u32> = input.texts.concat();
-        let device = encoder.token_table().device();
-        let hidden = encoder.embed_text(token_ids(&[ids], &device)); // [1, tokens, d_model]
-        let tokens = packing.longest();
-        let positions = encoder.positions().text_embedding(tokens);
-        let absolute = encoder.positions().absolute_bias(positions.clone());
-        let padding = padding_bias(packing.lengths(), tokens, &device);
-        let mut states = vec![hidden];
-        for (number, layer) in encoder.layers.iter().take(input.depths.text).enumerate() {
-            let bias = absolute.clone() + encoder.positions().text_relative_bias(number, tokens);
-            let bias = match &padding {
-                Some(padding) => bias + padding.clone(), // [texts, heads, tokens, tokens]
-                None => bias,
-            };
-            states.push(layer.forward_with(states[number].clone(), attend_packed(packing, bias)));
-        }
-        Encoded { states, positions }
-    }
-
     fn decode(
         &self,
         input: &TrainInput,
-        source: &SourceParts<'_>,
+        source: &TrainSource,
         packing: &Packing,
     ) -> Vec<Tensor<3>> {
         let (decoder, device) = (&self.decoder, self.encoder.token_table().device());
@@ -176,9 +143,6 @@ impl Network {
         let future = Tensor::<2>::ones([tokens, tokens], &device).triu(1) * MASKED;
         let self_bias = decoder.positions().self_bias(tokens) + future.unsqueeze();
         let cross_bias = self.cross_bias(input, source, tokens);
-        let [images, texts] =
-            [source.images, source.texts].map(|part| self.encoder.normalise(part.output()));
-        let spread = source.spread(input);
         let (to_rows, to_tokens) = (packing.rows(), packing.tokens());
 
         let mut states = vec![embedded];
@@ -189,7 +153,7 @@ impl Network {
                 states[number].clone(),
                 attend_self,
                 |attention, it| {
-                    let source = spread(attention, images.clone(), texts.clone());
+                    let source = (source.keys_values)(attention);
                     let queries = attention.queries_at(it, &to_rows);
                     let attended = attention.attend(queries, &source, cross_bias.clone());
                     attention.project_from(attended, &to_tokens)
@@ -200,10 +164,9 @@ impl Network {
     }
 
     /// Cross-attention bias of every layer, `[sequences, heads, tokens, source]`, image first.
-    fn cross_bias(&self, input: &TrainInput, source: &SourceParts<'_>, tokens: usize) -> Tensor<4> {
+    fn cross_bias(&self, input: &TrainInput, source: &TrainSource, tokens: usize) -> Tensor<4> {
         let positions = self.decoder.positions();
-        let image = positions.cross_bias(tokens, source.images.positions.clone());
-        let text = positions.cross_bias(tokens, source.texts.positions.clone());
+        let [image, text] = source.positions.clone().map(|part| positions.cross_bias(tokens, part));
         let image_tokens = image.dims()[2];
         let bias = Tensor::cat(vec![image, text], 2); // [tokens, heads, source]
         let source_tokens = bias.dims()[2];

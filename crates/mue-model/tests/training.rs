@@ -8,7 +8,7 @@ use burn::module::Module;
 use mue_model::weights::initial_tensors;
 use mue_model::{
     AnswerRequest, BranchDepths, BranchEncoding, BranchPolicy, DecoderSequence, Device, Network,
-    Ofa, OfaConfig, SearchSettings, Tensor, TensorData, TrainInput, TrainOutput,
+    Ofa, OfaConfig, SearchSettings, Tensor, TensorData, TrainEncoding, TrainInput, TrainOutput,
 };
 
 fn config() -> OfaConfig {
@@ -58,7 +58,7 @@ fn pixels(device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [2, 3, SIDE, SIDE]), device)
 }
 
-fn input(device: &Device, depths: BranchDepths) -> TrainInput {
+fn input(device: &Device, encoding: TrainEncoding) -> TrainInput {
     let sequence =
         |picture, text, tokens: &[u32]| DecoderSequence { picture, text, tokens: tokens.to_vec() };
     TrainInput {
@@ -70,7 +70,7 @@ fn input(device: &Device, depths: BranchDepths) -> TrainInput {
             sequence(1, 1, &[0, 7, 8, 9, 10]),
             sequence(0, 2, &[0, 11]),
         ],
-        depths,
+        encoding,
     }
 }
 
@@ -78,9 +78,9 @@ fn full_depth(config: &OfaConfig) -> BranchDepths {
     BranchDepths { image: config.encoder_layers, text: config.encoder_layers }
 }
 
-fn forward(config: &OfaConfig, device: &Device, depths: BranchDepths) -> (Network, TrainOutput) {
+fn forward(config: &OfaConfig, device: &Device, encoding: TrainEncoding) -> (Network, TrainOutput) {
     let network = network(config, device).train();
-    let output = network.forward(config, &input(device, depths));
+    let output = network.forward(config, &input(device, encoding));
     (network, output)
 }
 
@@ -95,27 +95,44 @@ fn assert_close(expected: &[f32], found: &[f32], what: &str) {
     }
 }
 
-/// Both branches of each picture and text, at the depths given.
-fn encodings(
-    model: &Ofa,
-    input: &TrainInput,
-    depths: BranchDepths,
-) -> [Vec<Arc<BranchEncoding>>; 2] {
-    let policy = |layer: usize| BranchPolicy::Fixed { layers: layer };
-    let images = model.begin_images(input.pixels.clone(), vec![policy(depths.image); 2]);
-    let texts = model.begin_texts(&input.texts, vec![policy(depths.text); input.texts.len()]);
-    [images, texts].map(|run| model.encode_all(run).into_iter().map(Arc::new).collect())
+/// What each sequence attends to, encoded as for answers.
+fn encodings(model: &Ofa, input: &TrainInput) -> Vec<Vec<Arc<BranchEncoding>>> {
+    let policies = |layers: usize, rows: usize| vec![BranchPolicy::Fixed { layers }; rows];
+    let encoded = |run| -> Vec<Arc<BranchEncoding>> {
+        model.encode_all(run).into_iter().map(Arc::new).collect()
+    };
+    match input.encoding {
+        TrainEncoding::Decomposed(BranchDepths { image, text }) => {
+            let images = encoded(model.begin_images(input.pixels.clone(), policies(image, 2)));
+            let texts = encoded(model.begin_texts(&input.texts, policies(text, input.texts.len())));
+            let parts = |it: &DecoderSequence| {
+                vec![Arc::clone(&images[it.picture]), Arc::clone(&texts[it.text])]
+            };
+            input.sequences.iter().map(parts).collect()
+        }
+        TrainEncoding::Joint { layers } => {
+            let joint = |it: &DecoderSequence| {
+                let pixels = input.pixels.clone().narrow(0, it.picture, 1);
+                let text = input.texts[it.text].clone();
+                encoded(model.begin_joint(Some(pixels), &[text], policies(layers, 1)))
+            };
+            input.sequences.iter().map(joint).collect()
+        }
+    }
 }
 
 #[test]
 fn answers_are_those_of_the_answer_run() {
     let (config, device) = (config(), Device::flex());
     let answers: Vec<u32> = (0..config.vocab_size as u32).collect();
-    for (depths, case) in
-        [(full_depth(&config), "full"), (BranchDepths { image: 1, text: 2 }, "shallow")]
-    {
-        let (trained, output) = forward(&config, &device, depths);
-        let input = input(&device, depths);
+    for encoding in [
+        TrainEncoding::Decomposed(full_depth(&config)),
+        TrainEncoding::Decomposed(BranchDepths { image: 1, text: 2 }),
+        TrainEncoding::Joint { layers: config.encoder_layers },
+        TrainEncoding::Joint { layers: 1 },
+    ] {
+        let (trained, output) = forward(&config, &device, encoding);
+        let input = input(&device, encoding);
         let rows: Vec<usize> = input
             .sequences
             .iter()
@@ -125,12 +142,10 @@ fn answers_are_those_of_the_answer_run() {
         let logits = host(trained.layer_logits(&output.decoder_states[1..], &rows));
 
         let model = Ofa::new(network(&config, &device), config.clone(), &device).unwrap();
-        let [images, texts] = encodings(&model, &input, depths);
+        let encodings = encodings(&model, &input);
         for layer in 1..=config.decoder_layers {
-            let requests = input.sequences.iter().map(|sequence| {
-                let parts =
-                    vec![Arc::clone(&images[sequence.picture]), Arc::clone(&texts[sequence.text])];
-                let source = model.source(parts, sequence.tokens.len());
+            let requests = input.sequences.iter().zip(&encodings).map(|(sequence, parts)| {
+                let source = model.source(parts.clone(), sequence.tokens.len());
                 let prefix = sequence.tokens.clone();
                 AnswerRequest { source, prefix, policy: BranchPolicy::Fixed { layers: layer } }
             });
@@ -138,7 +153,7 @@ fn answers_are_those_of_the_answer_run() {
             let expected: Vec<f32> =
                 scored.into_iter().flat_map(|scored| scored.unwrap().logits).collect();
             let found = &logits[(layer - 1) * expected.len()..layer * expected.len()];
-            assert_close(&expected, found, &format!("{case}, layer {layer}"));
+            assert_close(&expected, found, &format!("{encoding:?}, layer {layer}"));
         }
     }
 }
@@ -146,9 +161,9 @@ fn answers_are_those_of_the_answer_run() {
 #[test]
 fn captions_are_those_of_the_decoder_run() {
     let (config, device) = (config(), Device::flex());
-    let depths = full_depth(&config);
+    let encoding = TrainEncoding::Decomposed(full_depth(&config));
     let model = Ofa::new(network(&config, &device), config.clone(), &device).unwrap();
-    let [images, texts] = encodings(&model, &input(&device, depths), depths);
+    let parts = encodings(&model, &input(&device, encoding)).remove(1);
     let mut run = model.begin_decode();
     let settings = SearchSettings {
         beam_size: 1,
@@ -157,7 +172,7 @@ fn captions_are_those_of_the_decoder_run() {
         no_repeat_ngram_size: 0,
         length_penalty: 1.0,
     };
-    let source = model.source(vec![Arc::clone(&images[1]), Arc::clone(&texts[0])], 8);
+    let source = model.source(parts, 8);
     model.join_decode(&mut run, source, BranchPolicy::Full, settings);
     let mut expected = Vec::new();
     let mut tokens = Vec::new();
@@ -169,7 +184,7 @@ fn captions_are_those_of_the_decoder_run() {
     let fed: Vec<u32> = [0].into_iter().chain(tokens).take(expected.len() / 23).collect();
 
     let trained = network(&config, &device).train();
-    let mut input = input(&device, depths);
+    let mut input = input(&device, encoding);
     input.sequences[1].tokens.clone_from(&fed);
     let output = trained.forward(&config, &input);
     let rows: Vec<usize> = (0..fed.len()).map(|token| output.place(1, token)).collect();
@@ -180,11 +195,6 @@ fn captions_are_those_of_the_decoder_run() {
 #[test]
 fn every_parameter_but_unused_ones_gets_a_gradient() {
     let (config, device) = (config(), Device::flex());
-    let (trained, output) = forward(&config, &device, full_depth(&config));
-    let rows: Vec<usize> = (0..4).map(|sequence| output.place(sequence, 1)).collect();
-    let logits = trained.layer_logits(&output.decoder_states[1..], &rows);
-    let gradients = logits.powf_scalar(2.0).sum().backward();
-
     struct Count<'a>(&'a burn::tensor::Gradients, Vec<bool>);
     impl burn::module::ModuleVisitor for Count<'_> {
         fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
@@ -193,9 +203,18 @@ fn every_parameter_but_unused_ones_gets_a_gradient() {
             self.1.push(largest.is_some_and(|largest| largest > 0.0));
         }
     }
-    let mut count = Count(&gradients, Vec::new());
-    trained.visit(&mut count);
-    assert!(count.1.iter().all(|found| *found), "{:?}", count.1);
+    for encoding in [
+        TrainEncoding::Decomposed(full_depth(&config)),
+        TrainEncoding::Joint { layers: config.encoder_layers },
+    ] {
+        let (trained, output) = forward(&config, &device, encoding);
+        let rows: Vec<usize> = (0..4).map(|sequence| output.place(sequence, 1)).collect();
+        let logits = trained.layer_logits(&output.decoder_states[1..], &rows);
+        let gradients = logits.powf_scalar(2.0).sum().backward();
+        let mut count = Count(&gradients, Vec::new());
+        trained.visit(&mut count);
+        assert!(count.1.iter().all(|found| *found), "{encoding:?}: {:?}", count.1);
+    }
 }
 
 #[test]

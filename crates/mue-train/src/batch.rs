@@ -1,7 +1,7 @@
 //! What a training step learns from, as plain data, and where it comes from.
 
 use mue_data::datasets::{DataError, Problem};
-use mue_model::{BranchDepths, DecoderSequence, Device, Tensor, TensorData, TrainInput};
+use mue_model::{DecoderSequence, Device, Tensor, TensorData, TrainEncoding, TrainInput};
 
 /// Pictures with one caption and some hypotheses each.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,7 +83,7 @@ impl Batch {
     }
 
     /// The model's input: captions first, then hypotheses; text 0 is the caption prompt.
-    pub fn input(&self, depths: BranchDepths, bos: u32, device: &Device) -> TrainInput {
+    pub fn input(&self, encoding: TrainEncoding, bos: u32, device: &Device) -> TrainInput {
         let [height, width] = self.image_size;
         let shape = [self.pictures(), 3, height, width];
         let pixels = Tensor::from_data(TensorData::new(self.pixels.clone(), shape), device);
@@ -106,7 +106,7 @@ impl Batch {
             pixels,
             texts: std::iter::once(self.caption_prompt.clone()).chain(prompts).collect(),
             sequences: captions.chain(hypotheses).collect(),
-            depths,
+            encoding,
         }
     }
 }

@@ -7,7 +7,8 @@ use mue_data::scenes::Family;
 use serde::{Deserialize, Serialize};
 
 pub use self::sections::{
-    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, Reference, RunConfig,
+    DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, Reference,
+    RunConfig,
 };
 
 /// A whole recipe. Unknown keys are errors; every key and its default is in
@@ -97,7 +98,22 @@ impl TrainConfig {
         if let Some((key, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return Err(RecipeError::Value(format!("{key} is {value}, not between 0 and 1")));
         }
+        self.check_loss()?;
         self.check_data()
+    }
+
+    fn check_loss(&self) -> Result<(), RecipeError> {
+        let LossConfig { layers, distillation, saturation, .. } = self.loss;
+        let between = [("distillation", distillation), ("saturation", saturation)];
+        match between.iter().find(|(_, weight)| layers == LossLayers::Last && *weight > 0.0) {
+            Some((key, _)) => Err(RecipeError::Value(format!(
+                "loss.{key} is between layers, of which loss.layers = \"last\" leaves one"
+            ))),
+            None if self.tasks().is_empty() => {
+                Err(RecipeError::Value("loss has no weight on any task".into()))
+            }
+            None => Ok(()),
+        }
     }
 
     fn check_data(&self) -> Result<(), RecipeError> {
@@ -107,9 +123,6 @@ impl TrainConfig {
                     return Err(RecipeError::Value(format!("{key}: {error}")));
                 }
             }
-        }
-        if self.tasks().is_empty() {
-            return Err(RecipeError::Value("loss has no weight on any task".into()));
         }
         match !self.data.train.is_empty() && self.loss.grounding > 0.0 {
             true => Err(RecipeError::Value(
@@ -171,6 +184,7 @@ mod tests {
             ("[data]\nemphasis = [\"two-hops\"]", "data.emphasis"),
             ("[data]\ntrain = \"scenes:seed=1\"", "data.train"),
             ("[data]\ntrain = [\"a.json\"]\n[loss]\ngrounding = 1.0", "loss.grounding"),
+            ("[loss]\nlayers = \"last\"\nsaturation = 0.2", "loss.saturation"),
             ("[loss]\ncaption = 0.0\nentailment = 0.0", "loss"),
         ] {
             let error = TrainConfig::from_toml(recipe).unwrap_err().to_string();

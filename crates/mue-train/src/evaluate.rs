@@ -1,14 +1,13 @@
 //! The quick evaluation of a run: full depth, greedy, a few hundred examples.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use mue_model::{
-    AnswerRequest, BranchEncoding, BranchPolicy, Ofa, SearchSettings, Tensor, TensorData,
-};
+use mue_model::{AnswerRequest, BranchPolicy, Ofa};
 use serde::Serialize;
 
+use crate::config::Encoding;
 use crate::interface::Interface;
+use crate::pictures::{Pictures, begin_captions, positions};
 
 /// Examples whose answers are known.
 #[derive(Clone, Debug)]
@@ -98,21 +97,19 @@ impl Share {
 }
 
 /// Evaluates a model at full depth.
-pub(crate) fn evaluate(model: &Ofa, set: &DevSet) -> Evaluation {
+pub(crate) fn evaluate(model: &Ofa, set: &DevSet, encoding: Encoding) -> Evaluation {
     let mut captions = Share::default();
     let mut families = BTreeMap::<String, Share>::new();
     for examples in set.examples.chunks(PICTURES) {
-        let images = encode_images(model, set, examples);
-        let (asked, shown): (Vec<_>, Vec<_>) = examples
-            .iter()
-            .zip(&images)
-            .filter(|(example, _)| !example.captions.is_empty())
-            .map(|(example, image)| (example, Arc::clone(image)))
-            .unzip();
-        for (example, caption) in asked.into_iter().zip(write_captions(model, set, &shown)) {
-            captions.add(example.captions.contains(&caption));
+        let values = examples.iter().flat_map(|example| example.pixels.clone()).collect();
+        let pictures = Pictures::new(model, values, set.image_size, encoding);
+        let described: Vec<usize> =
+            (0..examples.len()).filter(|place| !examples[*place].captions.is_empty()).collect();
+        let written = write_captions(model, set, &pictures, &described);
+        for (place, caption) in described.into_iter().zip(written) {
+            captions.add(examples[place].captions.contains(&caption));
         }
-        for (hypothesis, answer) in judge(model, set, (examples, &images)) {
+        for (hypothesis, answer) in judge(model, set, &pictures, examples) {
             let family = families.entry(hypothesis.family.clone()).or_default();
             family.add(answer == Some(hypothesis.answer));
         }
@@ -132,42 +129,23 @@ pub(crate) fn evaluate(model: &Ofa, set: &DevSet) -> Evaluation {
     }
 }
 
-fn encode_images(model: &Ofa, set: &DevSet, examples: &[DevExample]) -> Vec<Arc<BranchEncoding>> {
-    let [height, width] = set.image_size;
-    let values: Vec<f32> = examples.iter().flat_map(|example| example.pixels.clone()).collect();
-    let data = TensorData::new(values, [examples.len(), 3, height, width]);
-    let pixels = Tensor::from_data(data, model.device());
-    let run = model.begin_images(pixels, vec![BranchPolicy::Full; examples.len()]);
-    model.encode_all(run).into_iter().map(Arc::new).collect()
-}
-
 /// Greedy captions, without EOS; empty where the model broke down.
-fn write_captions(model: &Ofa, set: &DevSet, images: &[Arc<BranchEncoding>]) -> Vec<Vec<u32>> {
-    let prompt = model.constant_text(&set.caption_prompt, &BranchPolicy::Full);
-    let settings = SearchSettings {
-        beam_size: 1,
-        tokens_max: set.caption_tokens_max,
-        no_repeat_ngram_size: 0,
-        ..SearchSettings::default()
-    };
-    let mut run = model.begin_decode();
-    let ids: Vec<_> = images
-        .iter()
-        .map(|image| {
-            let parts = vec![Arc::clone(image), Arc::clone(&prompt)];
-            let source = model.source(parts, set.caption_tokens_max + 2);
-            model.join_decode(&mut run, source, BranchPolicy::Full, settings.clone())
-        })
-        .collect();
-    let mut captions = vec![Vec::new(); images.len()];
+fn write_captions(
+    model: &Ofa,
+    set: &DevSet,
+    pictures: &Pictures<'_>,
+    asked: &[usize],
+) -> Vec<Vec<u32>> {
+    let tokens_max = set.caption_tokens_max;
+    let sources = pictures.ask_alike(asked, &set.caption_prompt, positions(tokens_max));
+    let (mut run, ids) = begin_captions(model, sources, tokens_max);
+    let mut captions = vec![Vec::new(); ids.len()];
     while !run.is_finished() {
         for step in model.decode_token(&mut run).requests {
             let place = ids.iter().position(|id| *id == step.id);
-            if let (Some(place), Some(Ok(answer))) = (place, step.finished) {
-                let mut tokens =
-                    answer.hypotheses.into_iter().next().map(|it| it.tokens).unwrap_or_default();
-                tokens.retain(|token| *token != model.special_tokens().eos);
-                captions[place] = tokens;
+            if let (Some(place), Some(Ok(_))) = (place, step.finished) {
+                captions[place] = step.tokens;
+                captions[place].retain(|token| *token != model.special_tokens().eos);
             }
         }
     }
@@ -178,39 +156,40 @@ fn write_captions(model: &Ofa, set: &DevSet, images: &[Arc<BranchEncoding>]) -> 
 fn judge<'a>(
     model: &Ofa,
     set: &DevSet,
-    (examples, images): (&'a [DevExample], &[Arc<BranchEncoding>]),
+    pictures: &Pictures<'_>,
+    examples: &'a [DevExample],
 ) -> Vec<(&'a DevHypothesis, Option<u32>)> {
-    let asked: Vec<(&DevHypothesis, &Arc<BranchEncoding>)> = examples
+    let asked: Vec<(usize, &DevHypothesis)> = examples
         .iter()
-        .zip(images)
-        .flat_map(|(example, image)| example.hypotheses.iter().map(move |it| (it, image)))
+        .enumerate()
+        .flat_map(|(place, example)| example.hypotheses.iter().map(move |it| (place, it)))
         .collect();
     if asked.is_empty() {
         return Vec::new();
     }
-    let prompts: Vec<Vec<u32>> = asked.iter().map(|(it, _)| it.prompt.clone()).collect();
-    let run = model.begin_texts(&prompts, vec![BranchPolicy::Full; prompts.len()]);
-    let texts = model.encode_all(run).into_iter().map(Arc::new);
-    let requests = asked
-        .iter()
-        .zip(texts)
-        .map(|((hypothesis, image), text)| {
-            let prefix = hypothesis.prompt[..hypothesis.prompt.len() - 1].to_vec();
-            let source = model.source(vec![Arc::clone(image), text], prefix.len());
+    let (places, hypotheses): (Vec<usize>, Vec<&DevHypothesis>) = asked.into_iter().unzip();
+    let prompts: Vec<Vec<u32>> = hypotheses.iter().map(|it| it.prompt.clone()).collect();
+    let longest = prompts.iter().map(Vec::len).max().unwrap_or(0);
+    let requests = pictures
+        .ask(&places, &prompts, longest)
+        .into_iter()
+        .zip(prompts)
+        .map(|(source, mut prefix)| {
+            prefix.pop();
             AnswerRequest { source, prefix, policy: BranchPolicy::Full }
         })
         .collect();
     let scored = model.answer(requests, &set.answers);
-    asked
-        .iter()
+    hypotheses
+        .into_iter()
         .zip(scored)
-        .map(|((hypothesis, _), scored)| {
+        .map(|(hypothesis, scored)| {
             let best = scored.ok().and_then(|scored| {
                 let best = (0..scored.logits.len())
                     .max_by(|a, b| scored.logits[*a].total_cmp(&scored.logits[*b]))?;
                 set.answers.get(best).copied()
             });
-            (*hypothesis, best)
+            (hypothesis, best)
         })
         .collect()
 }

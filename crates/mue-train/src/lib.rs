@@ -18,6 +18,7 @@ mod loss;
 mod network;
 mod optimizer;
 mod parameters;
+mod pictures;
 mod random;
 mod saturation;
 mod scenes;
@@ -30,8 +31,8 @@ pub use batch::{
 };
 pub use checkpoint::ResumeError;
 pub use config::{
-    DataConfig, Decay, LossConfig, ModelConfig, OptimizerConfig, RecipeError, Reference, RunConfig,
-    TrainConfig,
+    DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, RecipeError,
+    Reference, RunConfig, TrainConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};

@@ -5,7 +5,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use mue_model::TrainOutput;
 
 use crate::batch::{Batch, CellLabels};
-use crate::config::LossConfig;
+use crate::config::{LossConfig, LossLayers};
 use crate::network::TrainNetwork;
 use crate::parameters::host;
 use crate::saturation::saturation;
@@ -15,9 +15,9 @@ use crate::saturation::saturation;
 pub(crate) struct LossReport {
     /// Everything together.
     pub(crate) total: f32,
-    /// Captions' cross-entropy per token, by decoder layer.
+    /// Captions' cross-entropy per token, by decoder layer that is learned.
     pub(crate) caption: Vec<f32>,
-    /// Answers' cross-entropy, by decoder layer.
+    /// Answers' cross-entropy, by decoder layer that is learned.
     pub(crate) entailment: Vec<f32>,
     /// Cross-entropy of the grounding heads, by image depth from 0.
     pub(crate) grounding: Vec<f32>,
@@ -38,7 +38,7 @@ pub(crate) fn loss(
     batch: &Batch,
     config: &LossConfig,
 ) -> (Tensor<1>, LossReport) {
-    let states = output.decoder_states.get(1..).unwrap_or_default();
+    let states = learned_states(output, config.layers);
     let captions = caption_targets(output, batch);
     let answers = answer_targets(output, batch);
     let rows: Vec<usize> = captions.rows.iter().chain(&answers.rows).copied().collect();
@@ -73,6 +73,16 @@ pub(crate) fn loss(
     }
     report.total = host(total.clone().inner()).first().copied().unwrap_or_default();
     (total, report)
+}
+
+/// States after each layer that losses are summed over.
+fn learned_states(output: &TrainOutput, layers: LossLayers) -> &[Tensor<3>] {
+    let last = output.decoder_states.len().saturating_sub(1);
+    let first = match layers {
+        LossLayers::All => 1,
+        LossLayers::Last => last,
+    };
+    output.decoder_states.get(first.max(1)..).unwrap_or_default()
 }
 
 pub(crate) fn caption_targets(output: &TrainOutput, batch: &Batch) -> Targets {
@@ -145,7 +155,8 @@ fn grounding(
         let part = logits.clone().narrow(1, first, *classes);
         first += classes;
         let log_probs = log_softmax(part, 1).reshape([depths, places, *classes]);
-        let by_depth = cross_entropy(log_probs, &attribute_labels(labels, attribute, batch), 0.0);
+        let shown = attribute_labels(labels, attribute, batch, &output.image_rows);
+        let by_depth = cross_entropy(log_probs, &shown, 0.0);
         sum = Some(match sum {
             Some(sum) => sum + by_depth,
             None => by_depth,
@@ -155,7 +166,17 @@ fn grounding(
     Some((host(by_depth.clone().inner()), by_depth.mean() * config.grounding))
 }
 
-fn attribute_labels(labels: &CellLabels, attribute: usize, batch: &Batch) -> Vec<u32> {
-    let cells = labels.classes.chunks_exact(batch.cell_classes.len());
+/// Classes of an attribute in the cells of these pictures, one picture behind the other.
+fn attribute_labels(
+    labels: &CellLabels,
+    attribute: usize,
+    batch: &Batch,
+    pictures: &[usize],
+) -> Vec<u32> {
+    let attributes = batch.cell_classes.len();
+    let values = labels.side * labels.side * attributes;
+    let cells = pictures
+        .iter()
+        .flat_map(|picture| labels.classes[picture * values..][..values].chunks_exact(attributes));
     cells.map(|cell| cell[attribute] as u32).collect()
 }

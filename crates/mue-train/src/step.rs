@@ -1,11 +1,11 @@
 //! One optimiser step: groups of pictures on several threads, gradients added up, one update.
 
 use burn::tensor::Device;
-use mue_model::{BranchDepths, OfaConfig};
+use mue_model::{BranchDepths, OfaConfig, TrainEncoding};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::batch::Batch;
-use crate::config::LossConfig;
+use crate::config::{Encoding, TrainConfig};
 use crate::loss::{LossReport, loss};
 use crate::network::TrainNetwork;
 use crate::parameters::{GradientVectors, Parameters};
@@ -18,8 +18,8 @@ pub(crate) struct Workers {
     /// over the pool they run in and compute everything else on one thread, so whole groups
     /// side by side keep the cores busy where products alone would not.
     pools: Vec<ThreadPool>,
-    config: OfaConfig,
-    loss: LossConfig,
+    model: OfaConfig,
+    recipe: TrainConfig,
     /// Where gradients are computed.
     device: Device,
 }
@@ -35,18 +35,19 @@ pub(crate) struct Group {
 pub(crate) type GroupResult = (GradientVectors, LossReport);
 
 impl Workers {
-    /// So many workers (0 is one per core) that differentiate on `device`.
+    /// As many workers as the recipe says (0 is one per core), that differentiate on `device`.
     pub(crate) fn new(
-        threads: usize,
-        (config, loss): (OfaConfig, LossConfig),
+        recipe: &TrainConfig,
+        model: &OfaConfig,
         device: &Device,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if threads == 0 { cores() } else { threads };
+        let threads = if recipe.run.threads == 0 { cores() } else { recipe.run.threads };
         let pools = (0..threads)
             .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
             .collect::<Result<_, _>>()?;
-        Ok(Self { pools, config, loss, device: device.clone().autodiff() })
+        let (model, recipe) = (model.clone(), recipe.clone());
+        Ok(Self { pools, model, recipe, device: device.clone().autodiff() })
     }
 
     /// Gradients of each group at these parameters, in the groups' order.
@@ -91,9 +92,13 @@ impl Workers {
 
     fn group(&self, network: &TrainNetwork, group: &Group) -> GroupResult {
         let plain = self.device.clone().inner();
-        let input = group.batch.input(group.depths, self.config.bos_token_id, &plain);
-        let output = network.model.forward(&self.config, &input);
-        let (total, report) = loss(network, &output, &group.batch, &self.loss);
+        let encoding = match self.recipe.model.encoding {
+            Encoding::Decomposed => TrainEncoding::Decomposed(group.depths),
+            Encoding::Joint => TrainEncoding::Joint { layers: group.depths.image },
+        };
+        let input = group.batch.input(encoding, self.model.bos_token_id, &plain);
+        let output = network.model.forward(&self.model, &input);
+        let (total, report) = loss(network, &output, &group.batch, &self.recipe.loss);
         (Parameters::gradients(network, total.backward()), report)
     }
 }

@@ -67,10 +67,9 @@ impl Trainer {
     pub fn new(config: TrainConfig, setup: Setup, device: &Device) -> Result<Self, TrainError> {
         let (network, names) = Network::load(&setup.weights, &setup.model, device)?;
         let template = TrainNetwork::new(network, &config.loss, &setup.cell_classes, config.seed);
-        let losses = (setup.model.clone(), config.loss.clone());
         Ok(Self {
             parameters: Parameters::of(&template),
-            workers: Workers::new(config.run.threads, losses, device)?,
+            workers: Workers::new(&config, &setup.model, device)?,
             template,
             names,
             model: setup.model,
@@ -215,7 +214,7 @@ impl Trainer {
     /// If the configuration cannot be run.
     pub fn evaluate(&self) -> Result<Evaluation, TrainError> {
         let model = Ofa::new(self.averaged(), self.model.clone(), &self.device)?;
-        Ok(evaluate(&model, &self.dev))
+        Ok(evaluate(&model, &self.dev, self.config.model.encoding))
     }
 
     /// The averaged weights in the Hugging Face layout.

@@ -80,8 +80,11 @@ impl Start {
     }
 }
 
-fn encoding(_recipe: &ModelConfig) -> Encoding {
-    Encoding::Decomposed
+fn encoding(recipe: &ModelConfig) -> Encoding {
+    match recipe.encoding {
+        mue_train::Encoding::Decomposed => Encoding::Decomposed,
+        mue_train::Encoding::Joint => Encoding::Joint,
+    }
 }
 
 impl ModelFiles {

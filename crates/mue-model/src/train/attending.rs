@@ -1,47 +1,40 @@
-//! Attention of packed tokens, the only thing that puts them into rows.
+//! What decoder sequences attend to, and attention of packed tokens.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 use super::packing::Packing;
-use super::{DecoderSequence, Encoded, TrainInput};
 use crate::attention::{Attention, KeysValues};
-use crate::differentiable::project;
+use crate::buckets::Grid;
 use crate::rows::index;
 
-/// What decoder sequences attend to.
-pub(super) struct SourceParts<'a> {
-    pub(super) images: &'a Encoded,
-    pub(super) texts: &'a Encoded,
-    pub(super) packing: &'a Packing,
+/// What decoder sequences attend to: image tokens, then text tokens.
+pub(super) struct TrainSource {
+    /// Normed position embeddings of both, `[1, tokens, d_model]` each.
+    pub(super) positions: [Tensor<3>; 2],
+    /// A layer's keys and values of every sequence, `[sequences, heads, source, head_dim]`.
+    pub(super) keys_values: Box<dyn Fn(&Attention) -> KeysValues>,
+    /// As [`TrainOutput`](super::TrainOutput) has them.
+    pub(super) image_states: Vec<Tensor<3>>,
+    pub(super) image_rows: Vec<usize>,
+    pub(super) grid: Grid,
 }
 
-impl SourceParts<'_> {
-    /// What projects both parts once each, and gives every sequence its picture's and its text's
-    /// keys and values, joined.
-    pub(super) fn spread(
-        &self,
-        input: &TrainInput,
-    ) -> impl Fn(&Attention, Tensor<3>, Tensor<3>) -> KeysValues + use<> {
-        let chosen = |row: fn(&DecoderSequence) -> usize| {
-            input.sequences.iter().map(row).collect::<Vec<usize>>()
-        };
-        let pictures = index(&chosen(|it| it.picture), &self.images.positions.device());
-        let text_rows = self.packing.chosen_rows(&chosen(|it| it.text));
-        let image_rows = move |projected: Tensor<3>| {
-            let [batch, tokens, width] = projected.dims();
-            let chosen = projected
-                .reshape([batch, tokens * width]) // a picture is one piece
-                .select(0, pictures.clone());
-            let sequences = chosen.dims()[0];
-            chosen.reshape([sequences, tokens, width])
-        };
-        move |attention, images, texts| {
-            attention.keys_values_by(|projection| {
-                let images = image_rows(project(projection, images.clone()));
-                let texts = text_rows(project(projection, texts.clone()));
-                Tensor::cat(vec![images, texts], 1) // [sequences, source, d_model]
-            })
-        }
+/// What chooses among rows that are one piece each.
+///
+/// # Shapes
+///
+/// `[rows, tokens, width]` to `[chosen, tokens, width]`
+pub(super) fn picture_rows(
+    chosen: &[usize],
+    device: &Device,
+) -> impl Fn(Tensor<3>) -> Tensor<3> + use<> {
+    let places = index(chosen, device);
+    let count = chosen.len();
+    move |rows| {
+        let [batch, tokens, width] = rows.dims();
+        rows.reshape([batch, tokens * width])
+            .select(0, places.clone())
+            .reshape([count, tokens, width])
     }
 }
 

@@ -12,6 +12,8 @@ pub struct ModelConfig {
     /// Model folder to start from; without one, weights are new and the keys below count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<PathBuf>,
+    /// Whether image and text attend to each other in the encoder.
+    pub encoding: Encoding,
     /// Width of the residual stream.
     pub d_model: usize,
     /// Attention heads of every layer.
@@ -32,6 +34,16 @@ pub struct ModelConfig {
     pub token_bucket_size: usize,
     /// Longest text.
     pub positions_max: usize,
+}
+
+/// Whether image and text attend to each other in the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encoding {
+    /// Apart, so that each branch exits on its own (MuE).
+    Decomposed,
+    /// Together (plain OFA; the paper's ablation without decomposition).
+    Joint,
 }
 
 /// What is learned from.
@@ -90,13 +102,16 @@ pub enum Reference {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossConfig {
-    /// Weight of the captions' cross-entropy, summed over the decoder's layers.
+    /// Decoder layers that the losses of both tasks are summed over.
+    pub layers: LossLayers,
+    /// Weight of the captions' cross-entropy, summed over the layers.
     pub caption: f32,
-    /// Weight of the answers' cross-entropy, summed over the decoder's layers.
+    /// Weight of the answers' cross-entropy, summed over the layers.
     pub entailment: f32,
     /// Probability mass spread over the whole vocabulary.
     pub label_smoothing: f32,
-    /// Probability that a branch stops at a random depth, for each branch on its own.
+    /// Probability that a branch stops at a random depth, for each branch on its own; in joint
+    /// encoding the image branch's depth is that of both.
     pub random_depth: f32,
     /// Weight of the grounding heads' cross-entropy; 0 leaves them out.
     pub grounding: f32,
@@ -104,6 +119,16 @@ pub struct LossConfig {
     pub distillation: f32,
     /// Weight of the saturation loss; 0 leaves it out.
     pub saturation: f32,
+}
+
+/// Decoder layers that losses are summed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LossLayers {
+    /// Every one (MuE).
+    All,
+    /// The last alone (the paper's ablation without the layer-wise loss).
+    Last,
 }
 
 /// AdamW and its schedule.
@@ -158,6 +183,7 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             from: None,
+            encoding: Encoding::Decomposed,
             d_model: 128,
             heads: 4,
             ffn_dim: 512,
@@ -196,6 +222,7 @@ impl Default for DataConfig {
 impl Default for LossConfig {
     fn default() -> Self {
         Self {
+            layers: LossLayers::All,
             caption: 1.0,
             entailment: 1.0,
             label_smoothing: 0.0,

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod ablations;
 mod files;
 mod resume;
 mod toy;
