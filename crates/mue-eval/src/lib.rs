@@ -9,11 +9,8 @@
 //! keep and save; [`frontier`](frontier()) compares many rules. [`calibrate`] searches for exits that keep a promised quality.
 
 mod answers;
-mod bleu;
 mod bootstrap;
 mod calibrate;
-mod caption;
-mod cider;
 mod data;
 mod entailment;
 mod error;
@@ -26,26 +23,19 @@ mod folder;
 mod frontier;
 mod latency;
 mod measure;
-mod ngrams;
 mod quality;
 mod random;
 mod report;
 mod results;
 mod risk;
-mod rouge;
 mod search;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod testing;
-mod tokenizer;
 
 pub use answers::{Answers, answer};
 pub use bootstrap::{Bootstrap, BootstrapError, Interval, Pair};
 pub use calibrate::{CalibrationPlan, calibrate};
-pub use caption::{
-    CaptionCorpus, CaptionSample, CaptionScores, SampleScores, ScoreError, score_captions,
-};
-pub use cider::{CiderCorpus, CiderScore};
 pub use data::{EvalData, EvalSample};
 pub use entailment::{EntailmentSample, EntailmentScores, LabelScores, Tally, score_entailment};
 pub use error::EvalError;
@@ -54,9 +44,12 @@ pub use frontier::{
     Comparison, Contender, Frontier, FrontierPlan, GridPoint, Row, Rule, findings, frontier,
 };
 pub use measure::ExitLayers;
+pub use mue_scores::{
+    CaptionCorpus, CaptionSample, CaptionScores, CiderCorpus, CiderScore, SampleScores, ScoreError,
+    score_captions, tokenize,
+};
 pub use quality::{Quality, Scored, score};
 pub use random::Random;
 pub use report::{Intervals, Report, Side, TaskReport, TaskResult};
 pub use results::{write_references, write_results};
 pub use risk::{Failures, MeanLoss};
-pub use tokenizer::tokenize;

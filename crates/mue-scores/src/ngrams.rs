@@ -21,6 +21,14 @@ pub(crate) struct Counted {
     pub(crate) count: u32,
 }
 
+/// Words and n-grams that a corpus lacks, numbered beyond its own for sentences that are compared
+/// with one another.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Beyond {
+    words: HashMap<String, u32>,
+    ngrams: HashMap<Words, u32>,
+}
+
 /// Numbers the words and n-grams of a corpus, so that a sentence is counted without comparing text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct NgramIndex {
@@ -54,12 +62,40 @@ impl NgramIndex {
             .into_iter()
             .map(|(ngram, count)| Counted {
                 known: self.ngrams.get(&ngram).copied(),
-                order: ngram.iter().filter(|word| **word != PADDING).count() - 1,
+                order: order(&ngram),
                 count,
             })
             .collect();
         // A fixed order makes sums of floating-point numbers the same in every run.
         counted.sort_unstable_by_key(|c| (c.known.is_none(), c.known, c.order, c.count));
+        counted
+    }
+
+    /// Counts the n-grams of a sentence, numbering beyond the corpus's own what it lacks. In order
+    /// of their numbers.
+    pub(crate) fn count_beyond(&self, sentence: &[String], beyond: &mut Beyond) -> Vec<Counted> {
+        let numbers: Vec<u32> = words(sentence)
+            .map(|word| {
+                self.words.get(word).copied().unwrap_or_else(|| {
+                    let next = number(self.words.len() + beyond.words.len());
+                    *beyond.words.entry(word.to_owned()).or_insert(next)
+                })
+            })
+            .collect();
+        let mut counted: Vec<_> = distinct(&numbers).into_iter().collect();
+        // Numbers are given in a fixed order, and not in that of a hash map.
+        counted.sort_unstable();
+        let mut counted: Vec<_> = counted
+            .into_iter()
+            .map(|(ngram, count)| {
+                let known = self.ngrams.get(&ngram).copied().unwrap_or_else(|| {
+                    let next = number(self.ngrams.len() + beyond.ngrams.len());
+                    *beyond.ngrams.entry(ngram).or_insert(next)
+                });
+                Counted { known: Some(known), order: order(&ngram), count }
+            })
+            .collect();
+        counted.sort_unstable_by_key(|c| c.known);
         counted
     }
 
@@ -86,6 +122,11 @@ pub(crate) fn word_count(sentence: &[String]) -> usize {
 /// no-break space inside a mixed fraction.
 fn words(sentence: &[String]) -> impl Iterator<Item = &str> {
     sentence.iter().flat_map(|token| token.split_whitespace())
+}
+
+/// Length of an n-gram, less one.
+fn order(ngram: &Words) -> usize {
+    ngram.iter().filter(|word| **word != PADDING).count() - 1
 }
 
 fn distinct(numbers: &[u32]) -> HashMap<Words, u32> {

@@ -176,7 +176,7 @@ impl CaptionScores {
 /// Scores captions once. Where the same references are scored again, keep a [`CaptionCorpus`].
 ///
 /// ```
-/// use mue_eval::{CaptionSample, score_captions};
+/// use mue_scores::{CaptionSample, score_captions};
 ///
 /// let references = ["a red ring".to_owned(), "there is a red ring".to_owned()];
 /// let sample = CaptionSample { id: 1, candidate: "A red ring.", references: &references };

@@ -16,7 +16,7 @@
 //! section 4, has neither; it is scaled by 10 like CIDEr-D, as the authors' own program does, and
 //! words are not stemmed. A corpus of one sample has no rare n-grams and scores 0.
 
-use crate::ngrams::{Counted, NgramIndex, ORDERS};
+use crate::ngrams::{Beyond, Counted, NgramIndex, ORDERS};
 use serde::Serialize;
 
 const SIGMA: f64 = 6.0;
@@ -37,28 +37,23 @@ pub struct CiderScore {
 /// never change them. So one sentence scores the same alone as among others.
 #[derive(Clone, Debug)]
 pub struct CiderCorpus {
-    index: NgramIndex,
-    weights: Weights,
+    frequencies: CiderFrequencies,
     references: Vec<Vec<Vector>>,
 }
 
 impl CiderCorpus {
     /// Weighs the references of every sample, given as words (see [`tokenize`](crate::tokenize)).
     pub fn new(references: &[Vec<Vec<String>>]) -> Self {
-        let mut index = NgramIndex::default();
-        let counted: Vec<Vec<_>> = references
-            .iter()
-            .map(|sample| sample.iter().map(|reference| index.learn(reference)).collect())
-            .collect();
-        let weights = Weights::new(index.len(), &counted);
+        let (frequencies, counted) = CiderFrequencies::counted(references);
+        let weights = &frequencies.weights;
         let weigh = |sample: &Vec<Vec<Counted>>| sample.iter().map(|r| weights.weigh(r)).collect();
         let references = counted.iter().map(weigh).collect();
-        Self { index, weights, references }
+        Self { frequencies, references }
     }
 
     /// The n-grams of all references.
     pub(crate) fn index(&self) -> &NgramIndex {
-        &self.index
+        &self.frequencies.index
     }
 
     /// How many samples there are.
@@ -75,16 +70,57 @@ impl CiderCorpus {
     /// the sample has no references.
     pub fn score(&self, sample: usize, candidate: &[String]) -> Option<CiderScore> {
         let references = self.references.get(sample)?;
-        let candidate = self.weights.weigh(&self.index.count(candidate));
-        let mut sum = CiderScore::default();
-        for reference in references {
-            let score = candidate.consensus(reference);
-            sum.cider += score.cider;
-            sum.cider_d += score.cider_d;
-        }
-        let scale = SCALE / (ORDERS * references.len().max(1)) as f64;
-        Some(CiderScore { cider: sum.cider * scale, cider_d: sum.cider_d * scale })
+        let CiderFrequencies { index, weights } = &self.frequencies;
+        Some(mean_consensus(&weights.weigh(&index.count(candidate)), references))
     }
+}
+
+/// How rare n-grams are among the references of a corpus, to score captions that may lie outside
+/// of it.
+#[derive(Clone, Debug)]
+pub struct CiderFrequencies {
+    index: NgramIndex,
+    weights: Weights,
+}
+
+impl CiderFrequencies {
+    /// Counts in how many samples an n-gram is, given the references of each as words.
+    pub fn new(references: &[Vec<Vec<String>>]) -> Self {
+        Self::counted(references).0
+    }
+
+    fn counted(references: &[Vec<Vec<String>>]) -> (Self, Vec<Vec<Vec<Counted>>>) {
+        let mut index = NgramIndex::default();
+        let counted: Vec<Vec<_>> = references
+            .iter()
+            .map(|sample| sample.iter().map(|reference| index.learn(reference)).collect())
+            .collect();
+        let weights = Weights::new(index.len(), &counted);
+        (Self { index, weights }, counted)
+    }
+
+    /// Scores a candidate against references, all given as words. An n-gram that the corpus lacks
+    /// counts as the rarest, also where candidate and reference have it in common.
+    pub fn score(&self, references: &[Vec<String>], candidate: &[String]) -> CiderScore {
+        let mut beyond = Beyond::default();
+        let mut weigh = |sentence: &Vec<String>| {
+            self.weights.weigh(&self.index.count_beyond(sentence, &mut beyond))
+        };
+        let references: Vec<Vector> = references.iter().map(&mut weigh).collect();
+        let candidate = weigh(&candidate.to_vec());
+        mean_consensus(&candidate, &references)
+    }
+}
+
+fn mean_consensus(candidate: &Vector, references: &[Vector]) -> CiderScore {
+    let mut sum = CiderScore::default();
+    for reference in references {
+        let score = candidate.consensus(reference);
+        sum.cider += score.cider;
+        sum.cider_d += score.cider_d;
+    }
+    let scale = SCALE / (ORDERS * references.len().max(1)) as f64;
+    CiderScore { cider: sum.cider * scale, cider_d: sum.cider_d * scale }
 }
 
 /// How much an n-gram counts.
@@ -116,7 +152,8 @@ impl Weights {
         let mut vector = Vector::default();
         let mut squares = [0.0; ORDERS];
         for ngram in counted {
-            let rarity = ngram.known.map_or(self.unknown, |known| self.known[known as usize]);
+            let known = ngram.known.and_then(|known| self.known.get(known as usize));
+            let rarity = known.copied().unwrap_or(self.unknown);
             let weight = f64::from(ngram.count) * rarity;
             squares[ngram.order] += weight * weight;
             if let Some(known) = ngram.known {
@@ -171,5 +208,46 @@ impl Vector {
         let apart = self.bigrams - reference.bigrams;
         score.cider_d *= (-apart * apart / (2.0 * SIGMA * SIGMA)).exp();
         score
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<String> {
+        text.split(' ').map(str::to_owned).collect()
+    }
+
+    fn corpus() -> Vec<Vec<Vec<String>>> {
+        let samples: [&[&str]; 3] =
+            [&["a red ring", "one red ring"], &["a blue cross"], &["two red rings left of a box"]];
+        samples.iter().map(|sample| sample.iter().map(|text| words(text)).collect()).collect()
+    }
+
+    #[test]
+    fn within_the_corpus_frequencies_score_as_the_corpus_does() {
+        let references = corpus();
+        let (corpus, frequencies) =
+            (CiderCorpus::new(&references), CiderFrequencies::new(&references));
+        for candidate in ["a red ring", "one blue ring", "two red rings left", "a zebra"] {
+            for (place, sample) in references.iter().enumerate() {
+                let expected = corpus.score(place, &words(candidate)).unwrap();
+                let found = frequencies.score(sample, &words(candidate));
+                assert!((expected.cider - found.cider).abs() < 1e-12, "{candidate}");
+                assert!((expected.cider_d - found.cider_d).abs() < 1e-12, "{candidate}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_corpus_lacks_is_matched_as_the_rarest() {
+        let frequencies = CiderFrequencies::new(&corpus());
+        let reference = [words("zebra stripes in a row")];
+        let same = frequencies.score(&reference, &reference[0]).cider_d;
+        assert!((same - 10.0).abs() < 1e-9, "{same}");
+        let half = frequencies.score(&reference, &words("zebra stripes on a hill")).cider_d;
+        let other = frequencies.score(&reference, &words("camel humps on a hill")).cider_d;
+        assert!(half > 2.0 && other < 0.2, "{half} and {other}");
     }
 }
