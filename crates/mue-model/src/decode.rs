@@ -99,7 +99,7 @@ pub struct TokenReport {
     pub layer_rows: Vec<usize>,
     /// One entry per request, in the order they joined.
     pub requests: Vec<RequestStep>,
-    /// Logits at the exit layer, `[rows, vocabulary]` row-major.
+    /// Logits at the exit layer as the searches saw them, `[rows, vocabulary]` row-major.
     pub logits: Vec<f32>,
 }
 
@@ -263,6 +263,21 @@ impl Ofa {
     ///
     /// If the run is finished.
     pub fn decode_token(&self, run: &mut DecoderRun) -> TokenReport {
+        self.decode_token_with(run, |_, _| {})
+    }
+
+    /// The same with logits that `adjust` may change before the searches see them; it is called
+    /// for every row in order, with the row's request. Adding Gumbel noise makes of a greedy search
+    /// a sample.
+    ///
+    /// # Panics
+    ///
+    /// If the run is finished.
+    pub fn decode_token_with(
+        &self,
+        run: &mut DecoderRun,
+        mut adjust: impl FnMut(RequestId, &mut [f32]),
+    ) -> TokenReport {
         assert!(!run.is_finished(), "there is nothing to decode");
         let mut report = TokenReport::default();
         let mut step = self.begin_step(run);
@@ -280,6 +295,10 @@ impl Ofa {
             });
         }
         report.logits = self.exit_logits(run, &mut step, &newest);
+        let rows = run.requests.iter().flat_map(|it| vec![it.id; it.search.rows()]);
+        for (id, row) in rows.zip(report.logits.chunks_exact_mut(self.config().vocab_size)) {
+            adjust(id, row);
+        }
         report.requests = self.advance(run, step, &report.logits);
         report
     }

@@ -3,6 +3,8 @@
 use mue_data::datasets::{DataError, Problem};
 use mue_model::{DecoderSequence, Device, Tensor, TensorData, TrainEncoding, TrainInput};
 
+use crate::self_critical::SampledCaption;
+
 /// Pictures with one caption and some hypotheses each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
@@ -82,17 +84,28 @@ impl Batch {
         self.pixels.len() / (3 * self.image_size[0] * self.image_size[1])
     }
 
-    /// The model's input: captions first, then hypotheses; text 0 is the caption prompt.
-    pub fn input(&self, encoding: TrainEncoding, bos: u32, device: &Device) -> TrainInput {
+    /// The model's input: captions first, then hypotheses, then captions that it sampled; text 0
+    /// is the caption prompt.
+    pub(crate) fn input(
+        &self,
+        sampled: &[SampledCaption],
+        (encoding, bos): (TrainEncoding, u32),
+        device: &Device,
+    ) -> TrainInput {
         let [height, width] = self.image_size;
         let shape = [self.pictures(), 3, height, width];
         let pixels = Tensor::from_data(TensorData::new(self.pixels.clone(), shape), device);
         let prompts = self.hypotheses.iter().map(|hypothesis| hypothesis.prompt.clone());
-        let captions = self.captions.iter().map(|caption| DecoderSequence {
-            picture: caption.picture,
+        let caption = |picture: usize, tokens: &[u32]| DecoderSequence {
+            picture,
             text: 0,
-            tokens: std::iter::once(bos).chain(caption.tokens.iter().copied()).collect(),
-        });
+            tokens: std::iter::once(bos).chain(tokens.iter().copied()).collect(),
+        };
+        let captions = self.captions.iter().map(|it| caption(it.picture, &it.tokens));
+        // The last token is predicted, and nothing behind it.
+        let sampled = sampled
+            .iter()
+            .map(|it| caption(it.picture, &it.tokens[..it.tokens.len().saturating_sub(1)]));
         let hypotheses = self.hypotheses.iter().enumerate().map(|(number, hypothesis)| {
             // The decoder is fed the prompt without its end: the answer comes next.
             let kept = hypothesis.prompt.len().saturating_sub(1);
@@ -105,7 +118,7 @@ impl Batch {
         TrainInput {
             pixels,
             texts: std::iter::once(self.caption_prompt.clone()).chain(prompts).collect(),
-            sequences: captions.chain(hypotheses).collect(),
+            sequences: captions.chain(hypotheses).chain(sampled).collect(),
             encoding,
         }
     }

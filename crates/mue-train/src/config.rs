@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::sections::{
     DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, Reference,
-    RunConfig,
+    RunConfig, SelfCriticalConfig,
 };
 
 /// A whole recipe. Unknown keys are errors; every key and its default is in
@@ -26,6 +26,8 @@ pub struct TrainConfig {
     pub data: DataConfig,
     /// What is minimised.
     pub loss: LossConfig,
+    /// Captions by reward, as a second stage.
+    pub self_critical: SelfCriticalConfig,
     /// How.
     pub optimizer: OptimizerConfig,
     /// What the run writes while it runs.
@@ -40,6 +42,7 @@ impl Default for TrainConfig {
             model: ModelConfig::default(),
             data: DataConfig::default(),
             loss: LossConfig::default(),
+            self_critical: SelfCriticalConfig::default(),
             optimizer: OptimizerConfig::default(),
             run: RunConfig::default(),
         }
@@ -74,6 +77,8 @@ impl TrainConfig {
             ("steps", self.steps),
             ("data.pictures", self.data.pictures as u64),
             ("data.accumulation", self.data.accumulation as u64),
+            ("self_critical.samples", self.self_critical.samples as u64),
+            ("self_critical.documents", self.self_critical.documents as u64),
             ("run.log_every", self.run.log_every),
             ("run.checkpoint_every", self.run.checkpoint_every),
         ];
@@ -136,8 +141,8 @@ impl TrainConfig {
 
     /// The tasks that are learned: those whose loss has a weight.
     pub fn tasks(&self) -> Vec<Task> {
-        let weights =
-            [(Task::Caption, self.loss.caption), (Task::Entailment, self.loss.entailment)];
+        let caption = self.loss.caption.max(self.self_critical.weight);
+        let weights = [(Task::Caption, caption), (Task::Entailment, self.loss.entailment)];
         weights.into_iter().filter(|(_, weight)| *weight > 0.0).map(|(task, _)| task).collect()
     }
 }
@@ -165,6 +170,30 @@ mod tests {
             keys
         };
         assert_eq!(keys(&known), keys(&written));
+    }
+
+    #[test]
+    fn the_ablations_differ_in_what_they_leave_out_alone() {
+        let [mue, joint, last] = [
+            include_str!("../../../config/train/ablation-mue.toml"),
+            include_str!("../../../config/train/ablation-joint.toml"),
+            include_str!("../../../config/train/ablation-last-layer.toml"),
+        ]
+        .map(|text| TrainConfig::from_toml(text).unwrap());
+        let mut expected = mue.clone();
+        expected.model.encoding = Encoding::Joint;
+        assert_eq!(joint, expected);
+        expected = mue;
+        expected.loss.layers = LossLayers::Last;
+        assert_eq!(last, expected);
+    }
+
+    #[test]
+    fn the_second_stage_learns_both_tasks() {
+        let text = include_str!("../../../config/train/self-critical.toml");
+        let recipe = TrainConfig::from_toml(text).unwrap();
+        assert_eq!(recipe.tasks(), [Task::Caption, Task::Entailment]);
+        assert!(recipe.self_critical.weight > 0.0 && recipe.model.from.is_some());
     }
 
     #[test]

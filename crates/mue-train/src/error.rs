@@ -33,6 +33,9 @@ pub enum TrainError {
     /// There are no more batches.
     #[error("the data ended at step {0}")]
     DataEnded(u64),
+    /// Nothing says what captions are rewarded for.
+    #[error("self-critical training needs captions to be rewarded by")]
+    NoReward,
     /// The loss is not a number any more.
     #[error("the loss is not finite at step {0}; resume with a lower learning rate")]
     NotFinite(u64),

@@ -23,6 +23,7 @@ mod random;
 mod saturation;
 mod scenes;
 mod schedule;
+mod self_critical;
 mod step;
 mod trainer;
 
@@ -32,7 +33,7 @@ pub use batch::{
 pub use checkpoint::ResumeError;
 pub use config::{
     DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, RecipeError,
-    Reference, RunConfig, TrainConfig,
+    Reference, RunConfig, SelfCriticalConfig, TrainConfig,
 };
 pub use error::TrainError;
 pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};
@@ -40,4 +41,5 @@ pub use files::{Files, FilesError, dev_files};
 pub use interface::Interface;
 pub use log::{EvaluationLine, Line, ProblemLine, TrainLine};
 pub use scenes::{CELL_CLASSES, Scenes};
+pub use self_critical::CaptionReward;
 pub use trainer::{Setup, Trainer};

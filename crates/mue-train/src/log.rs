@@ -39,6 +39,12 @@ pub struct TrainLine {
     /// Saturation loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saturation: Option<f32>,
+    /// Reward of sampled captions, in CIDEr-D.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reward: Option<f32>,
+    /// Reward of greedy captions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub greedy_reward: Option<f32>,
     /// Norm of all gradients together, before clipping.
     pub gradient_norm: f32,
     /// Learning rate.
@@ -100,6 +106,8 @@ pub(crate) struct Means {
     entailment: Vec<Mean>,
     grounding: Vec<Mean>,
     saturation: Mean,
+    /// Of samples and of greedy captions.
+    rewards: [Mean; 2],
     norm: Mean,
     pub(crate) steps: u64,
 }
@@ -140,18 +148,25 @@ impl Means {
             if let Some(saturation) = report.saturation {
                 self.saturation.add(saturation);
             }
+            for (mean, reward) in self.rewards.iter_mut().zip(report.rewards.iter().flatten()) {
+                mean.add(*reward);
+            }
         }
     }
 
     /// The means so far.
     pub(crate) fn line(&self) -> TrainLine {
         let values = |means: &[Mean]| means.iter().map(|mean| mean.value()).collect();
+        let known = |mean: Mean| (mean.count > 0).then(|| mean.value());
+        let [reward, greedy_reward] = self.rewards.map(known);
         TrainLine {
             loss: self.total.value(),
             caption: values(&self.caption),
             entailment: values(&self.entailment),
             grounding: values(&self.grounding),
-            saturation: (self.saturation.count > 0).then(|| self.saturation.value()),
+            saturation: known(self.saturation),
+            reward,
+            greedy_reward,
             gradient_norm: self.norm.value(),
             ..TrainLine::default()
         }

@@ -5,10 +5,11 @@ use burn::tensor::{Int, Tensor, TensorData};
 use mue_model::TrainOutput;
 
 use crate::batch::{Batch, CellLabels};
-use crate::config::{LossConfig, LossLayers};
+use crate::config::{LossConfig, LossLayers, TrainConfig};
 use crate::network::TrainNetwork;
 use crate::parameters::host;
 use crate::saturation::saturation;
+use crate::self_critical::{Samples, self_critical};
 
 /// What a step's loss was made of, averaged over its groups.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +24,8 @@ pub(crate) struct LossReport {
     pub(crate) grounding: Vec<f32>,
     /// Saturation loss, averaged over the layers.
     pub(crate) saturation: Option<f32>,
+    /// Mean rewards of sampled and of greedy captions.
+    pub(crate) rewards: Option<[f32; 2]>,
 }
 
 /// Places in the decoder's states where a token is predicted, and which token.
@@ -35,9 +38,10 @@ pub(crate) struct Targets {
 pub(crate) fn loss(
     network: &TrainNetwork,
     output: &TrainOutput,
-    batch: &Batch,
-    config: &LossConfig,
+    (batch, samples): (&Batch, Option<&Samples>),
+    recipe: &TrainConfig,
 ) -> (Tensor<1>, LossReport) {
+    let config = &recipe.loss;
     let states = learned_states(output, config.layers);
     let captions = caption_targets(output, batch);
     let answers = answer_targets(output, batch);
@@ -70,6 +74,13 @@ pub(crate) fn loss(
     if let Some(loss) = saturation(network, output, batch, log_probs) {
         report.saturation = host(loss.clone().inner()).first().copied();
         total = total + loss * config.saturation;
+    }
+    if let Some(samples) = samples {
+        report.rewards = Some([samples.reward, samples.greedy]);
+        let first = batch.captions.len() + batch.hypotheses.len();
+        if let Some(loss) = self_critical(network, (output, states), samples, first) {
+            total = total + loss * recipe.self_critical.weight;
+        }
     }
     report.total = host(total.clone().inner()).first().copied().unwrap_or_default();
     (total, report)
@@ -122,7 +133,7 @@ fn cross_entropy(log_probs: Tensor<3>, targets: &[u32], smoothing: f32) -> Tenso
 }
 
 /// Log-probability of each place's target, `[layers, places]`.
-fn at_targets(log_probs: Tensor<3>, targets: &[u32]) -> Tensor<2> {
+pub(crate) fn at_targets(log_probs: Tensor<3>, targets: &[u32]) -> Tensor<2> {
     let [layers, places, _] = log_probs.dims();
     let ids: Vec<i32> = targets.iter().map(|id| *id as i32).collect();
     let ids =

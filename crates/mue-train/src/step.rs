@@ -1,7 +1,9 @@
 //! One optimiser step: groups of pictures on several threads, gradients added up, one update.
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
-use mue_model::{BranchDepths, OfaConfig, TrainEncoding};
+use mue_model::{BranchDepths, ConfigError, Ofa, OfaConfig, TrainEncoding};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::batch::Batch;
@@ -10,6 +12,7 @@ use crate::loss::{LossReport, loss};
 use crate::network::TrainNetwork;
 use crate::parameters::{GradientVectors, Parameters};
 use crate::random::Random;
+use crate::self_critical::{CaptionReward, Samples, Sampling};
 
 /// What stays the same over a run.
 #[derive(Debug)]
@@ -20,6 +23,7 @@ pub(crate) struct Workers {
     pools: Vec<ThreadPool>,
     model: OfaConfig,
     recipe: TrainConfig,
+    reward: Option<Arc<CaptionReward>>,
     /// Where gradients are computed.
     device: Device,
 }
@@ -27,9 +31,14 @@ pub(crate) struct Workers {
 /// One group of pictures and the depths that its branches stop at.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
+    /// Which of the run.
+    pub(crate) number: u64,
     pub(crate) batch: Batch,
     pub(crate) depths: BranchDepths,
 }
+
+/// Results of groups with the groups' places in the step.
+type Numbered = Vec<(usize, GroupResult)>;
 
 /// Gradients of one group, and what its loss was made of.
 pub(crate) type GroupResult = (GradientVectors, LossReport);
@@ -38,7 +47,7 @@ impl Workers {
     /// As many workers as the recipe says (0 is one per core), that differentiate on `device`.
     pub(crate) fn new(
         recipe: &TrainConfig,
-        model: &OfaConfig,
+        (model, reward): (&OfaConfig, Option<Arc<CaptionReward>>),
         device: &Device,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -47,7 +56,7 @@ impl Workers {
             .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
             .collect::<Result<_, _>>()?;
         let (model, recipe) = (model.clone(), recipe.clone());
-        Ok(Self { pools, model, recipe, device: device.clone().autodiff() })
+        Ok(Self { pools, model, recipe, reward, device: device.clone().autodiff() })
     }
 
     /// Gradients of each group at these parameters, in the groups' order.
@@ -56,12 +65,12 @@ impl Workers {
         template: &TrainNetwork,
         parameters: &Parameters,
         groups: Vec<Group>,
-    ) -> Vec<GroupResult> {
+    ) -> Result<Vec<GroupResult>, ConfigError> {
         let mut shares: Vec<Vec<(usize, Group)>> = self.pools.iter().map(|_| Vec::new()).collect();
         for (number, group) in groups.into_iter().enumerate() {
             shares[number % self.pools.len()].push((number, group));
         }
-        let mut results: Vec<(usize, GroupResult)> = std::thread::scope(|scope| {
+        let shares: Vec<Result<Numbered, ConfigError>> = std::thread::scope(|scope| {
             let running: Vec<_> = self
                 .pools
                 .iter()
@@ -71,10 +80,14 @@ impl Workers {
                     scope.spawn(|| pool.install(|| self.share(template, parameters, share)))
                 })
                 .collect();
-            running.into_iter().flat_map(join).collect()
+            running.into_iter().map(join).collect()
         });
+        let mut results = Vec::new();
+        for share in shares {
+            results.extend(share?);
+        }
         results.sort_by_key(|(number, _)| *number);
-        results.into_iter().map(|(_, result)| result).collect()
+        Ok(results.into_iter().map(|(_, result)| result).collect())
     }
 
     fn share(
@@ -82,23 +95,52 @@ impl Workers {
         template: TrainNetwork,
         parameters: &Parameters,
         share: Vec<(usize, Group)>,
-    ) -> Vec<(usize, GroupResult)> {
+    ) -> Result<Numbered, ConfigError> {
         if share.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
+        let writer = match &self.reward {
+            Some(reward) => {
+                let plain = self.device.clone().inner();
+                let network = parameters.fill(template.clone(), &plain).model;
+                Some((Ofa::new(network, self.model.clone(), &plain)?, reward))
+            }
+            None => None,
+        };
         let network = parameters.fill(template, &self.device);
-        share.into_iter().map(|(number, group)| (number, self.group(&network, &group))).collect()
+        let result = |(place, group): (usize, Group)| {
+            let samples = writer.as_ref().map(|(model, reward)| self.sample(model, reward, &group));
+            (place, self.group(&network, &group, samples))
+        };
+        Ok(share.into_iter().map(result).collect())
     }
 
-    fn group(&self, network: &TrainNetwork, group: &Group) -> GroupResult {
+    /// What the model writes about a group's pictures.
+    fn sample(&self, model: &Ofa, reward: &CaptionReward, group: &Group) -> Samples {
+        let sampling = Sampling {
+            samples: self.recipe.self_critical.samples,
+            encoding: self.recipe.model.encoding,
+        };
+        let mut random = Random::new(self.recipe.seed, "samples", group.number);
+        reward.sample(model, &group.batch, sampling, &mut random)
+    }
+
+    fn group(
+        &self,
+        network: &TrainNetwork,
+        group: &Group,
+        samples: Option<Samples>,
+    ) -> GroupResult {
         let plain = self.device.clone().inner();
         let encoding = match self.recipe.model.encoding {
             Encoding::Decomposed => TrainEncoding::Decomposed(group.depths),
             Encoding::Joint => TrainEncoding::Joint { layers: group.depths.image },
         };
-        let input = group.batch.input(encoding, self.model.bos_token_id, &plain);
+        let sampled = samples.as_ref().map_or(&[][..], |samples| &samples.captions);
+        let input = group.batch.input(sampled, (encoding, self.model.bos_token_id), &plain);
         let output = network.model.forward(&self.model, &input);
-        let (total, report) = loss(network, &output, &group.batch, &self.recipe.loss);
+        let learned = (&group.batch, samples.as_ref());
+        let (total, report) = loss(network, &output, learned, &self.recipe);
         (Parameters::gradients(network, total.backward()), report)
     }
 }

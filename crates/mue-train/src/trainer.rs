@@ -22,6 +22,7 @@ use crate::optimizer::{mean_gradients, update};
 use crate::parameters::Parameters;
 use crate::random::Random;
 use crate::schedule::learning_rate;
+use crate::self_critical::CaptionReward;
 use crate::step::{Group, Workers, depths};
 
 /// What a run starts from and learns from.
@@ -34,6 +35,8 @@ pub struct Setup {
     pub source: Arc<dyn BatchSource>,
     /// Classes of each attribute that the grounding heads read; empty without such labels.
     pub cell_classes: Vec<usize>,
+    /// What captions are rewarded for, where the recipe has a self-critical part.
+    pub reward: Option<CaptionReward>,
     /// What to be evaluated on; without examples, runs are not evaluated.
     pub dev: DevSet,
 }
@@ -63,13 +66,17 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// If the weights are not the model's or threads cannot be started.
+    /// If the weights are not the model's, a reward is missing or threads cannot be started.
     pub fn new(config: TrainConfig, setup: Setup, device: &Device) -> Result<Self, TrainError> {
         let (network, names) = Network::load(&setup.weights, &setup.model, device)?;
         let template = TrainNetwork::new(network, &config.loss, &setup.cell_classes, config.seed);
+        let reward = match config.self_critical.weight > 0.0 {
+            true => Some(Arc::new(setup.reward.ok_or(TrainError::NoReward)?)),
+            false => None,
+        };
         Ok(Self {
             parameters: Parameters::of(&template),
-            workers: Workers::new(&config, &setup.model, device)?,
+            workers: Workers::new(&config, (&setup.model, reward), device)?,
             template,
             names,
             model: setup.model,
@@ -159,12 +166,14 @@ impl Trainer {
         let layers = self.model.encoder_layers;
         let groups = batches
             .into_iter()
-            .map(|batch| Group {
+            .zip(self.first_batch()..)
+            .map(|(batch, number)| Group {
+                number,
                 batch,
                 depths: depths(layers, self.config.loss.random_depth, &mut random),
             })
             .collect();
-        let results = self.workers.gradients(&self.template, &self.parameters, groups);
+        let results = self.workers.gradients(&self.template, &self.parameters, groups)?;
         let (gradients, reports): (Vec<_>, Vec<_>) = results.into_iter().unzip();
         let gradients = mean_gradients(gradients);
         if !reports.iter().all(|report| report.total.is_finite()) {
@@ -181,14 +190,19 @@ impl Trainer {
         Ok(())
     }
 
+    /// Number of the next step's first batch.
+    fn first_batch(&self) -> u64 {
+        self.step * self.config.data.accumulation as u64
+    }
+
     /// Makes batches on a background thread, from the next step's on.
     fn prefetch(&self) -> Receiver<Result<Supplied, DataError>> {
         let (sender, receiver) = sync_channel(GROUPS_AHEAD);
         let source = Arc::clone(&self.source);
-        let first = self.step * self.config.data.accumulation as u64;
+        let first = self.first_batch();
         std::thread::spawn(move || {
             // Ends when the receiver is gone.
-            source.supply(first).try_for_each(|supplied| sender.send(supplied))
+            source.supply(first).any(|supplied| sender.send(supplied).is_err())
         });
         receiver
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use mue_data::datasets::Problem;
 use mue_train::{
-    BatchSource, DevSet, Files, FilesError, Interface, Scenes, TrainConfig, dev_files,
+    BatchSource, CaptionReward, DevSet, Files, FilesError, Interface, Scenes, TrainConfig,
+    dev_files,
 };
 
 use crate::error::user_error;
@@ -14,6 +15,8 @@ use crate::error::user_error;
 pub(super) struct Data {
     pub(super) source: Arc<dyn BatchSource>,
     pub(super) dev: DevSet,
+    /// What captions are rewarded for, if the recipe rewards them.
+    pub(super) reward: Option<CaptionReward>,
 }
 
 impl Data {
@@ -27,15 +30,29 @@ impl Data {
             (true, false) => DevSet::new(interface),
             (false, _) => dev_files(config, &tasks, interface, &mut warn).map_err(unusable)?,
         };
-        let source: Arc<dyn BatchSource> = match config.train.is_empty() {
-            true => Arc::new(scenes()),
+        let documents = match recipe.self_critical.weight > 0.0 {
+            true => recipe.self_critical.documents,
+            false => 0,
+        };
+        let (source, references): (Arc<dyn BatchSource>, _) = match config.train.is_empty() {
+            true => {
+                let scenes = scenes();
+                let references = scenes.references(documents);
+                (Arc::new(scenes), references)
+            }
             false => {
                 let files = Files::open(config, (&tasks, seed), interface).map_err(unusable)?;
                 files.problems().for_each(warn);
-                Arc::new(files)
+                let references = files.references(documents)?;
+                (Arc::new(files), references)
             }
         };
-        Ok(Self { source, dev })
+        if documents > 0 && references.is_empty() {
+            let error = anyhow::anyhow!("data.train has no captions for [self_critical]");
+            return Err(user_error(error, "name a data set with captions"));
+        }
+        let reward = (documents > 0).then(|| CaptionReward::new(interface, &references));
+        Ok(Self { source, dev, reward })
     }
 }
 

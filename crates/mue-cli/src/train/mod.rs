@@ -24,12 +24,13 @@ Train a model with MuE's layer-wise loss.
 
 The recipe says what is learned from, how, and for how long; config/train/scenes.toml is the
 demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints, log.jsonl and, in the end, the
-model folder OUT/model. A run that was stopped goes on with --resume as if it had not been.";
+model folder OUT/model; --export writes that folder of the newest checkpoint. A run that was stopped goes on with --resume as if it had not been.";
 
 const EXAMPLES: &str = "\
 Examples:
   mue train --config config/train/scenes.toml --out demo
-  mue train --config config/train/scenes.toml --out demo --resume";
+  mue train --config config/train/scenes.toml --out demo --resume
+  mue train --config config/train/self-critical.toml --out second";
 
 /// Train a model with MuE's layer-wise loss
 #[derive(Debug, Args)]
@@ -44,6 +45,9 @@ pub(crate) struct TrainArgs {
     /// Go on from the newest checkpoint in the folder
     #[arg(long)]
     resume: bool,
+    /// Write the model of the newest checkpoint in the folder, and train no further
+    #[arg(long, conflicts_with = "resume")]
+    export: bool,
     /// Device to run on: auto, flex, ndarray or wgpu
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -57,16 +61,18 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         .open()
         .map_err(|error| user_error(error, "`--device auto` takes the best one there is"))?;
     let steps = config.steps;
+    let folder = args.out.join("model");
     let (mut trainer, files) = open(config, &device.device)?;
     take_up(args, &mut trainer)?;
 
-    let bar = progress_bar(steps, trainer.step());
-    trainer.run(&args.out, &mut |line| show(&bar, line))?;
-    bar.finish_and_clear();
-
-    let folder = args.out.join("model");
+    if !args.export {
+        let bar = progress_bar(steps, trainer.step());
+        trainer.run(&args.out, &mut |line| show(&bar, line))?;
+        bar.finish_and_clear();
+    }
     files.write(&folder, &trainer)?;
     let scores = summary(&trainer.evaluate()?);
+    let steps = trainer.step();
     writeln!(out, "trained {steps} steps: {scores}; the model is in {}", folder.display())?;
     Ok(())
 }
@@ -74,9 +80,10 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 /// The run at its start, and what its model's folder will hold besides weights.
 fn open(recipe: TrainConfig, device: &Device) -> anyhow::Result<(Trainer, ModelFiles)> {
     let Start { weights, interface, files } = Start::new(&recipe, device)?;
-    let Data { source, dev } = Data::open(&recipe, &Arc::new(interface))?;
+    let Data { source, dev, reward } = Data::open(&recipe, &Arc::new(interface))?;
     let cell_classes = CELL_CLASSES.to_vec();
-    let setup = Setup { model: files.config.clone(), weights, source, cell_classes, dev };
+    let model = files.config.clone();
+    let setup = Setup { model, weights, source, cell_classes, reward, dev };
     Ok((Trainer::new(recipe, setup, device)?, files))
 }
 
@@ -107,8 +114,12 @@ fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
 fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
-    if args.resume {
-        trainer.resume(&args.out)?;
+    if args.resume || args.export {
+        let found = trainer.resume(&args.out)?;
+        if args.export && !found {
+            let error = anyhow::anyhow!("{} holds no checkpoint", args.out.display());
+            return Err(user_error(error, "--out names the folder of a run"));
+        }
     } else if args.out.join("checkpoints").exists() {
         let error = anyhow::anyhow!("{} holds a run already", args.out.display());
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));
@@ -134,11 +145,13 @@ fn show(bar: &ProgressBar, line: &Line) {
         Line::Train(line) => {
             bar.set_position(line.step);
             let last = |losses: &[f32]| losses.last().copied().unwrap_or_default();
+            let reward = line.reward.map(|reward| format!(", reward {reward:.2}"));
             bar.set_message(format!(
-                "loss {:.2}, caption {:.3}, entailment {:.3}, {:.0} pictures/s, {:.0} min left",
+                "loss {:.2}, caption {:.3}, entailment {:.3}{}, {:.0} pictures/s, {:.0} min left",
                 line.loss,
                 last(&line.caption),
                 last(&line.entailment),
+                reward.unwrap_or_default(),
                 line.pictures_per_s,
                 line.left_s / 60.0
             ));

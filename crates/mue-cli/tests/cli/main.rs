@@ -19,6 +19,7 @@ mod serve;
 mod server;
 #[cfg(feature = "otlp")]
 mod spans;
+mod train;
 
 use std::path::Path;
 use std::process::{Command, Output};

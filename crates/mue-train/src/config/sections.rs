@@ -131,6 +131,19 @@ pub enum LossLayers {
     Last,
 }
 
+/// Self-critical training: captions that score better than the greedy one become likelier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SelfCriticalConfig {
+    /// Weight of its loss, summed over the layers; 0 leaves it out.
+    pub weight: f32,
+    /// Captions that are sampled for each picture.
+    pub samples: usize,
+    /// Pictures with captions, from the first of the training data, whose references say how rare
+    /// words are.
+    pub documents: usize,
+}
+
 /// AdamW and its schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -231,6 +244,12 @@ impl Default for LossConfig {
             distillation: 0.0,
             saturation: 0.0,
         }
+    }
+}
+
+impl Default for SelfCriticalConfig {
+    fn default() -> Self {
+        Self { weight: 0.0, samples: 1, documents: 2000 }
     }
 }
 

@@ -68,6 +68,7 @@ fn trainer(recipe: &TrainConfig) -> Trainer {
         model,
         source: Arc::new(files(recipe)),
         cell_classes: Vec::new(),
+        reward: None,
         dev: DevSet::new(&interface()),
     };
     Trainer::new(recipe.clone(), setup, &device).unwrap()
@@ -176,7 +177,7 @@ fn data_sets_are_told_apart_by_task() {
     let hypotheses = name("snli_ve_train.jsonl");
     let scenes = "scenes:seed=5,count=7,split=train".to_owned();
 
-    let batch = open(&[hypotheses.clone()], &BOTH).unwrap();
+    let batch = open(std::slice::from_ref(&hypotheses), &BOTH).unwrap();
     assert_eq!((batch.captions.len(), batch.hypotheses.len()), (0, 4));
     let both = open(&[hypotheses.clone(), captions.clone()], &BOTH).unwrap();
     assert_eq!((both.captions.len(), both.hypotheses.len()), (2, 2));

@@ -5,4 +5,5 @@
 mod ablations;
 mod files;
 mod resume;
+mod self_critical;
 mod toy;

@@ -127,6 +127,7 @@ pub(crate) fn trainer(config: TrainConfig) -> Trainer {
         model,
         source: Arc::new(Brightness),
         cell_classes: vec![4],
+        reward: None,
         dev: dev(),
     };
     Trainer::new(config, setup, &device).unwrap()
