@@ -105,7 +105,7 @@ fn what_was_calibrated_is_how_the_model_exits() {
     assert!(calibration["caption"]["points"].as_array().unwrap().is_empty());
     for exit in ["mue", "auto", "quality=0"] {
         let args = ["eval", "--timed", "1", "--exit", exit];
-        assert!(run(folder.path(), &[&args[..], &base].concat()).contains("### entailment"));
+        assert!(run(folder.path(), &[&args[..], &base].concat()).contains("### Entailment"));
     }
 }
 
