@@ -182,7 +182,7 @@ impl CaptionScores {
 /// let sample = CaptionSample { id: 1, candidate: "A red ring.", references: &references };
 /// let scores = score_captions(&[sample])?;
 /// assert_eq!(scores.exact_match, 1.0);
-/// # Ok::<(), mue_eval::ScoreError>(())
+/// # Ok::<(), mue_scores::ScoreError>(())
 /// ```
 ///
 /// # Errors

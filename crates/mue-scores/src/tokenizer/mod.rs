@@ -46,7 +46,7 @@ use scan::Scanner;
 /// with a no-break space (U+00A0) inside.
 ///
 /// ```
-/// assert_eq!(mue_eval::tokenize("It isn't a man's T-shirt."), ["it", "is", "n't", "a", "man", "'s", "t-shirt"]);
+/// assert_eq!(mue_scores::tokenize("It isn't a man's T-shirt."), ["it", "is", "n't", "a", "man", "'s", "t-shirt"]);
 /// ```
 pub fn tokenize(caption: &str) -> Vec<String> {
     Scanner::new(caption).filter_map(|token| spelling::spell(&token)).collect()
