@@ -9,6 +9,10 @@ use mue_model::weights::initial_tensors;
 use mue_model::{BranchPolicy, BranchRun, Device, Execution, Ofa, OfaConfig, RunOptions, Tensor};
 use serde_json::json;
 
+/// As the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROWS: usize = 16;
 const LAYERS: usize = 6;
 

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::Context;
+use mue_bench::load::peak_bytes;
 use mue_engine::DeviceChoice;
 use mue_model::weights::{Checkpoint, FloatStorage, RawTensor, write_safetensors};
 use mue_model::{Ofa, OfaConfig};
@@ -71,12 +72,4 @@ pub(crate) fn open(
     drop(model);
     serde_json::to_writer(out, &Opening { seconds, peak_bytes: peak_bytes() })?;
     Ok(())
-}
-
-/// The high-water mark of this process's resident memory.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }

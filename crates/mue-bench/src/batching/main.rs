@@ -13,11 +13,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Parser;
-use mue_engine::batcher::{NoObserver, Policy};
+use mue_bench::setup::Setup;
+use mue_engine::batcher::NoObserver;
 use mue_engine::{DeviceChoice, Engine, EngineSettings};
 
 use crate::load::Measured;
 use crate::requests::{Exits, Mix};
+
+/// As the product's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Compares continuous with static batches on a model.
 #[derive(Debug, Parser)]
@@ -46,38 +51,23 @@ struct Args {
     /// Rounds
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Rows that encode together
-    #[arg(long, default_value_t = 16)]
-    cohort_rows_max: usize,
-    /// Encoder steps in a row while rows decode
-    #[arg(long, default_value_t = 4)]
-    encode_steps_max: u32,
-    /// Decode steps in a row while rows could encode
-    #[arg(long, default_value_t = 4)]
-    decode_steps_max: u32,
-    /// Rows that a cohort waits for while rows decode
-    #[arg(long, default_value_t = 16)]
-    refill_rows_min: usize,
-}
-
-impl Args {
-    fn continuous(&self) -> Policy {
-        Policy::Continuous {
-            encode_steps_max: self.encode_steps_max,
-            decode_steps_max: self.decode_steps_max,
-            refill_rows_min: self.refill_rows_min,
-        }
-    }
+    /// Rows that encode together, under every policy
+    #[arg(long)]
+    cohort_rows_max: Option<usize>,
+    /// Settings to compare: continuous or static, then the knobs that differ from the defaults
+    #[arg(
+        long = "policy",
+        value_name = "POLICY:KEY=VALUE,..",
+        default_values = ["continuous", "static"]
+    )]
+    setups: Vec<Setup>,
 }
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let mix = Mix { exits: args.exit, entailments: args.entailments };
-    let policies = [("continuous", args.continuous()), ("static", Policy::Static)];
-    let engines = policies
-        .iter()
-        .map(|(_, policy)| open(&args, *policy))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let engines =
+        args.setups.iter().map(|setup| open(&args, setup)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "| load | policy | answers/s | p50 ms | p99 ms |\n|---|---|---|---|---|")?;
     let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));
@@ -93,7 +83,7 @@ fn main() -> anyhow::Result<()> {
             }
         }
         let load = rate.map_or_else(|| "saturated".to_owned(), |rate| format!("{rate}/s"));
-        for ((name, _), measured) in policies.iter().zip(&measured) {
+        for (Setup { name, .. }, measured) in args.setups.iter().zip(&measured) {
             let [p50, p99] = [0.5, 0.99].map(|share| measured.latency_ms(share));
             let rate = measured.answers_per_s();
             writeln!(out, "| {load} | {name} | {rate:.1} | {p50:.1} | {p99:.1} |")?;
@@ -102,11 +92,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(args: &Args, policy: Policy) -> anyhow::Result<Engine> {
+fn open(args: &Args, setup: &Setup) -> anyhow::Result<Engine> {
     let mut settings = EngineSettings { device: args.device, ..EngineSettings::default() };
     settings.image_cache_bytes_max = 0;
-    settings.batcher.policy = policy;
-    settings.batcher.cohort_rows_max = args.cohort_rows_max;
+    settings.batcher = setup.config.clone();
+    if let Some(rows) = args.cohort_rows_max {
+        settings.batcher.cohort_rows_max = rows;
+    }
     settings.batcher.queue_rows_max = 4 * args.requests;
     Ok(Engine::open(args.model.as_path(), settings, Arc::new(NoObserver))?)
 }

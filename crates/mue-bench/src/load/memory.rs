@@ -36,13 +36,23 @@ impl Memory {
     }
 }
 
-/// `VmRSS` of `/proc/self/status`, which only Linux has.
+/// What this process has in memory; none where the system does not tell.
 pub(super) fn resident_bytes() -> Option<u64> {
-    parse(&std::fs::read_to_string("/proc/self/status").ok()?)
+    bytes("VmRSS:")
 }
 
-fn parse(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+/// The most that it ever had.
+pub fn peak_bytes() -> Option<u64> {
+    bytes("VmHWM:")
+}
+
+/// A line of `/proc/self/status`, which only Linux has.
+fn bytes(name: &str) -> Option<u64> {
+    parse(&std::fs::read_to_string("/proc/self/status").ok()?, name)
+}
+
+fn parse(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -53,8 +63,11 @@ mod tests {
 
     #[test]
     fn resident_memory_is_read_from_the_status() {
-        assert_eq!(parse("Name:\tmue\nVmRSS:\t   20480 kB\nThreads:\t3\n"), Some(20 << 20));
-        assert_eq!(parse("Name:\tmue\n"), None);
+        assert_eq!(
+            parse("Name:\tmue\nVmRSS:\t   20480 kB\nThreads:\t3\n", "VmRSS:"),
+            Some(20 << 20)
+        );
+        assert_eq!(parse("Name:\tmue\n", "VmRSS:"), None);
     }
 
     #[test]

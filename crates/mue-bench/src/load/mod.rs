@@ -40,7 +40,7 @@ pub use corpus::{Corpus, CorpusError};
 pub use curve::{Curve, LoadError, Plan, Rates, Saturation, curve};
 pub use exits::{ExitSetting, UnknownExit};
 pub use layers::{BranchLayers, Layers};
-pub use memory::Memory;
+pub use memory::{Memory, peak_bytes};
 pub use overhead::{Overhead, overhead};
 pub use overload::{Overload, OverloadPlan, overload};
 pub use percentiles::Percentiles;

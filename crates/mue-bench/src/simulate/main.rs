@@ -11,7 +11,6 @@ mod model;
 mod random;
 mod record;
 mod report;
-mod setup;
 mod simulation;
 mod summary;
 
@@ -22,8 +21,8 @@ use clap::Parser;
 use crate::costs::Costs;
 use crate::jobs::{Distribution, Mix};
 use crate::report::Outcome;
-use crate::setup::{Axis, Setup};
 use crate::simulation::{Load, Scenario, simulate};
+use mue_bench::setup::{Axis, Setup, combinations};
 
 /// Compares batching policies without a model, in virtual time.
 #[derive(Debug, Parser)]
@@ -94,7 +93,7 @@ impl Args {
     fn simulate(&self) -> anyhow::Result<Vec<Outcome>> {
         let mut setups = self.setups.clone();
         if !self.axes.is_empty() {
-            setups.extend(setup::combinations(&self.axes)?);
+            setups.extend(combinations(&self.axes)?);
         }
         let mut outcomes = Vec::new();
         for &distribution in &self.exits {

@@ -7,11 +7,11 @@ use mue_batcher::{Config, Policy};
 
 /// A batcher's settings under the name that tables show.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Setup {
+pub struct Setup {
     /// As typed.
-    pub(crate) name: String,
+    pub name: String,
     /// As meant.
-    pub(crate) config: Config,
+    pub config: Config,
 }
 
 impl FromStr for Setup {
@@ -57,7 +57,7 @@ fn set(config: &mut Config, key: &str, value: u32) -> anyhow::Result<()> {
 
 /// Values of one knob to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Axis {
+pub struct Axis {
     key: String,
     values: Vec<u32>,
 }
@@ -78,7 +78,7 @@ impl FromStr for Axis {
 /// # Errors
 ///
 /// If a knob does not exist or a value makes no sense.
-pub(crate) fn combinations(axes: &[Axis]) -> anyhow::Result<Vec<Setup>> {
+pub fn combinations(axes: &[Axis]) -> anyhow::Result<Vec<Setup>> {
     let mut lists = vec![String::new()];
     for Axis { key, values } in axes {
         let longer = |list: &String| {
