@@ -8,11 +8,12 @@ use clap::{Args, ValueEnum};
 use mue_data::{Tokenizer, build_tokenizer};
 use mue_engine::{DeviceChoice, Encoding, ModelSettings};
 use mue_model::weights::{
-    CanonicalWeights, Checkpoint, FloatStorage, InferredDimensions, OutputFolder, write_safetensors,
+    CanonicalWeights, Checkpoint, FloatStorage, InferredDimensions, OutputFolder,
 };
 use mue_model::{Ofa, OfaConfig};
 
 use crate::error::user_error;
+use crate::model_files::ModelFiles;
 
 const LONG_ABOUT: &str = "\
 Convert an OFA or MuE checkpoint into a model folder.
@@ -108,13 +109,9 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
     );
     check_loads(&weights, &config)?;
     let storage = if args.keep_half { FloatStorage::KeepHalf } else { FloatStorage::Float32 };
-    let path = |name: &str| folder.path().join(name);
-    write_safetensors(&path("model.safetensors"), &weights.tensors, storage)?;
-    std::fs::write(path("config.json"), config.to_json())?;
-    std::fs::write(path("tokenizer.json"), tokenizer)?;
-    std::fs::write(path("mue.json"), serde_json::to_string_pretty(&settings(args)?)?)?;
+    let files = ModelFiles { config, tokenizer, settings: settings(args)? };
+    files.write(folder, &weights.tensors, storage)?;
     let parameters = weights.tensors.values().map(|tensor| tensor.element_count()).sum();
-    folder.commit()?;
     Ok(Imported { tensors: weights.tensors.len(), parameters })
 }
 

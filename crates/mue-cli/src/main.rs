@@ -13,6 +13,7 @@ mod health;
 mod import;
 mod info;
 mod model;
+mod model_files;
 mod output;
 mod pull;
 mod scenes;

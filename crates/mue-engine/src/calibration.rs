@@ -169,6 +169,11 @@ impl ExitRules {
 }
 
 impl TaskCalibration {
+    /// What `auto` means: what the model's settings state, or else what was calibrated.
+    pub fn default_rules<'a>(&'a self, stated: Option<&'a ExitRules>) -> Option<&'a ExitRules> {
+        stated.or(self.auto.as_ref())
+    }
+
     /// The cheapest point that keeps at least `quality`; none if full depth alone does.
     pub fn cheapest(&self, quality: f64) -> Option<&OperatingPoint> {
         self.points

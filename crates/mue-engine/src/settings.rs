@@ -168,7 +168,7 @@ impl ExitChoice {
     ) -> Result<ExitPolicy, InvalidRequest> {
         let rules = match self {
             Self::Off => None,
-            Self::Auto => defaults.or(calibration.auto.as_ref()).cloned(),
+            Self::Auto => calibration.default_rules(defaults).cloned(),
             Self::Mue => Some(calibration.mue.clone().ok_or(InvalidRequest::NotCalibrated)?),
             Self::Quality(quality) if !(0.0..=1.0).contains(&quality) => {
                 return Err(InvalidRequest::Quality);

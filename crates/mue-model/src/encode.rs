@@ -11,7 +11,7 @@ use crate::macs::Computed;
 use crate::model::{Execution, Ofa, RunOptions};
 use crate::rows::{RowIndex, token_ids};
 use crate::similarity::Products;
-use crate::source::{Branch, BranchEncoding, BranchExit, padding_bias};
+use crate::source::{Branch, BranchEncoding, BranchExit, padding_bias, with_padding};
 use crate::tables::BranchTables;
 
 /// A cohort of rows of one branch, resumable layer by layer.
@@ -133,10 +133,8 @@ impl BranchRun {
     pub fn attention_bias(&self) -> Tensor<4> {
         let bias = self.position_bias();
         let lengths: Vec<usize> = self.present.iter().map(|row| self.rows[*row].tokens).collect();
-        match padding_bias(&lengths, self.hidden.dims()[1], &self.hidden.device()) {
-            Some(padding) => bias + padding,
-            None => bias,
-        }
+        let padding = padding_bias(&lengths, self.hidden.dims()[1], &self.hidden.device());
+        with_padding(bias, padding.as_ref())
     }
 }
 

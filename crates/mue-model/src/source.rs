@@ -267,6 +267,14 @@ fn attend_group(
         .reshape([rows, heads, target, head_dim])
 }
 
+/// A bias, `[rows or 1, heads, target, tokens]`, with padding masked, if there is any.
+pub(crate) fn with_padding(bias: Tensor<4>, padding: Option<&Tensor<4>>) -> Tensor<4> {
+    match padding {
+        Some(padding) => bias + padding.clone(),
+        None => bias,
+    }
+}
+
 /// Key-padding bias of rows of different lengths, `[rows, 1, 1, tokens]`; none if all are full.
 pub(crate) fn padding_bias(
     lengths: &[usize],

@@ -13,7 +13,7 @@ use crate::buckets::Grid;
 use crate::config::OfaConfig;
 use crate::model::Network;
 use crate::rows::{index, token_ids};
-use crate::source::padding_bias;
+use crate::source::{padding_bias, with_padding};
 use crate::tables::MASKED;
 
 /// A batch of pictures, texts about them, and what the decoder is to write.
@@ -177,10 +177,7 @@ impl Network {
             .collect();
         let device = bias.device();
         let bias = bias.swap_dims(0, 1).unsqueeze(); // [1, heads, tokens, source]
-        match padding_bias(&lengths, source_tokens, &device) {
-            Some(padding) => bias + padding,
-            None => bias,
-        }
+        with_padding(bias, padding_bias(&lengths, source_tokens, &device).as_ref())
     }
 }
 

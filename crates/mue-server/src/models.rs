@@ -202,7 +202,7 @@ pub(crate) fn max_tokens_max(model: &ModelFolder) -> usize {
 
 impl TaskExitsJson {
     fn new(auto: Option<&ExitRules>, calibration: &TaskCalibration) -> Self {
-        let auto = auto.or(calibration.auto.as_ref()).cloned().map(Into::into);
+        let auto = calibration.default_rules(auto).cloned().map(Into::into);
         let calibration = calibration
             .points
             .iter()

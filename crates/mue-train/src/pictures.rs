@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Int;
 use mue_model::{
-    BranchEncoding, BranchPolicy, DecoderRun, Ofa, RequestId, SearchSettings, Source, Tensor,
-    TensorData,
+    BranchEncoding, BranchPolicy, DecoderRun, Ofa, RequestId, RowIndex, SearchSettings, SelectRows,
+    Source, Tensor, TensorData,
 };
 
 use crate::config::Encoding;
@@ -89,10 +88,9 @@ impl<'a> Pictures<'a> {
         if pictures.is_empty() {
             return Vec::new();
         }
-        let chosen: Vec<i32> = pictures.iter().map(|picture| *picture as i32).collect();
-        let data = TensorData::new(chosen, [pictures.len()]);
-        let chosen = Tensor::<1, Int>::from_data(data, self.model.device());
-        let pixels = self.pixels.clone().select(0, chosen);
+        let total = self.pixels.dims()[0];
+        let chosen = RowIndex::new(pictures.to_vec(), total, self.model.device());
+        let pixels = self.pixels.clone().select_rows(&chosen);
         let policies = vec![BranchPolicy::Full; pictures.len()];
         let run = self.model.begin_joint(Some(pixels), prompts, policies);
         let encoded = shared(self.model.encode_all(run)).into_iter();

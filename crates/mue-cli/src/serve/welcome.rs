@@ -14,8 +14,8 @@ pub(super) fn welcome(
     let (name, device) = (engine.model().name(), engine.device());
     let threads = mue_engine::threads();
     let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
-    let caption = exits(settings.caption.as_ref().or(calibration.caption.auto.as_ref()));
-    let entailment = exits(settings.entailment.as_ref().or(calibration.entailment.auto.as_ref()));
+    let caption = exits(calibration.caption.default_rules(settings.caption.as_ref()));
+    let entailment = exits(calibration.entailment.default_rules(settings.entailment.as_ref()));
     Ok(format!(
         "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
          caption exits {caption}; entailment exits {entailment}"

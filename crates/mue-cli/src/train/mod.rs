@@ -13,11 +13,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use mue_data::datasets::Problem;
 use mue_engine::DeviceChoice;
 use mue_model::Device;
+use mue_model::weights::{FloatStorage, OutputFolder};
 use mue_train::{CELL_CLASSES, Evaluation, Line, Setup, TrainConfig, Trainer};
 
 use self::data::Data;
-use self::start::{ModelFiles, Start};
+use self::start::Start;
 use crate::error::user_error;
+use crate::model_files::ModelFiles;
 
 const LONG_ABOUT: &str = "\
 Train a model with MuE's layer-wise loss.
@@ -70,7 +72,8 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         trainer.run(&args.out, &mut |line| show(&bar, line))?;
         bar.finish_and_clear();
     }
-    files.write(&folder, &trainer)?;
+    let output = OutputFolder::create(&folder, true)?;
+    files.write(output, &trainer.export()?, FloatStorage::Float32)?;
     let scores = summary(&trainer.evaluate()?);
     let steps = trainer.step();
     writeln!(out, "trained {steps} steps: {scores}; the model is in {}", folder.display())?;

@@ -7,26 +7,18 @@ use anyhow::Context;
 use mue_data::Tokenizer;
 use mue_data::scenes::{Scene, scenes_prompts, scenes_tokenizer_json};
 use mue_engine::{AnswerWords, CaptionSearch, Encoding, ExitDefaults, ModelFolder, ModelSettings};
-use mue_model::weights::{
-    Checkpoint, FloatStorage, OutputFolder, RawTensor, initial_tensors, write_safetensors,
-};
-use mue_model::{Device, OfaConfig};
-use mue_train::{Interface, ModelConfig, TrainConfig, Trainer};
+use mue_model::Device;
+use mue_model::weights::{Checkpoint, RawTensor, initial_tensors};
+use mue_train::{Interface, ModelConfig, TrainConfig};
 
 use crate::error::user_error;
+use crate::model_files::ModelFiles;
 
 /// A model to train.
 pub(super) struct Start {
     pub(super) weights: BTreeMap<String, RawTensor>,
     pub(super) interface: Interface,
     pub(super) files: ModelFiles,
-}
-
-/// What a model's folder holds besides weights.
-pub(super) struct ModelFiles {
-    pub(super) config: OfaConfig,
-    tokenizer: Vec<u8>,
-    settings: ModelSettings,
 }
 
 impl Start {
@@ -84,20 +76,6 @@ fn encoding(recipe: &ModelConfig) -> Encoding {
     match recipe.encoding {
         mue_train::Encoding::Decomposed => Encoding::Decomposed,
         mue_train::Encoding::Joint => Encoding::Joint,
-    }
-}
-
-impl ModelFiles {
-    /// Writes the folder of the trained model.
-    pub(super) fn write(&self, folder: &Path, trainer: &Trainer) -> anyhow::Result<()> {
-        let output = OutputFolder::create(folder, true)?;
-        let path = |name: &str| output.path().join(name);
-        let weights = trainer.export()?;
-        write_safetensors(&path("model.safetensors"), &weights, FloatStorage::Float32)?;
-        std::fs::write(path("config.json"), self.config.to_json())?;
-        std::fs::write(path("tokenizer.json"), &self.tokenizer)?;
-        std::fs::write(path("mue.json"), serde_json::to_string_pretty(&self.settings)?)?;
-        Ok(output.commit()?)
     }
 }
 

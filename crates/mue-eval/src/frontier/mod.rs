@@ -16,6 +16,7 @@ use mue_engine::{Engine, ExitRules};
 use serde::Serialize;
 
 use crate::measure::ExitLayers;
+use crate::search::undominated;
 use crate::{Bootstrap, EvalData, EvalError, Interval, Quality};
 use choose::choose;
 
@@ -143,7 +144,8 @@ pub fn frontier(
     (tune, data): (&EvalData, &EvalData),
     plan: &FrontierPlan<'_>,
 ) -> Result<Frontier, EvalError> {
-    let (choices, baselines) = choose(model, tune, (&Rule::TUNED, None), plan.progress)?;
+    let (choices, baselines) =
+        choose(model, tune, (&Rule::tuned().collect::<Vec<_>>(), None), plan.progress)?;
     let mut entries = rows::of_model(model, data.task(), choices);
     for other in others {
         let mue = (&[Rule::Mue][..], Some(baselines));
@@ -177,14 +179,8 @@ impl Frontier {
     /// that keep nine tenths.
     pub(crate) fn static_frontier(&self) -> impl Iterator<Item = &GridPoint> {
         let enough = self.static_grid.iter().filter(|point| point.retention >= 0.9);
-        let mut frontier: Vec<&GridPoint> = Vec::new();
         // The grid is sorted by cost.
-        for point in enough {
-            if frontier.last().is_none_or(|last| point.retention > last.retention) {
-                frontier.push(point);
-            }
-        }
-        frontier.into_iter().rev()
+        undominated(enough, |point| point.retention).into_iter()
     }
 
     /// The cheapest static truncation that keeps so much on the samples themselves.

@@ -28,7 +28,7 @@ pub(super) fn of_model<'a>(
         Task::Caption => (&settings.exits.caption, &calibration.caption),
         Task::Entailment => (&settings.exits.entailment, &calibration.entailment),
     };
-    let auto = default.as_ref().or(calibration.auto.as_ref());
+    let auto = calibration.default_rules(default.as_ref());
     let points = calibration.points.iter().map(|point| &point.exits);
     let others = points.filter(|exits| Some(*exits) != auto);
     let calibrated = auto
@@ -146,7 +146,7 @@ impl Measured<'_> {
         let mut comparisons = Vec::new();
         for level in LEVELS {
             let Some(than) = place(Rule::Static, level) else { continue };
-            for rule in Rule::TUNED.into_iter().filter(|rule| *rule != Rule::Static) {
+            for rule in Rule::tuned().filter(|rule| *rule != Rule::Static) {
                 let Some(row) = place(rule, level) else { continue };
                 let (macs_less, wall_less) = self.less(row, than)?;
                 comparisons.push(Comparison { level, rule, macs_less, wall_less });
@@ -178,11 +178,9 @@ fn grid(
     Ok(points.collect())
 }
 
-/// The cheapest of a grid that keeps so much.
+/// The cheapest that keeps so much, of a grid that begins with the cheapest.
 pub(super) fn cheapest_static(grid: &[GridPoint], retention: f64) -> Option<&GridPoint> {
-    grid.iter()
-        .filter(|point| point.retention >= retention - 1e-9)
-        .min_by(|a, b| a.macs.total_cmp(&b.macs))
+    grid.iter().find(|point| point.retention >= retention - 1e-9)
 }
 
 /// The depths of a static truncation: image, text, decoder.

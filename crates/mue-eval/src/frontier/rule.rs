@@ -33,17 +33,6 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Those that are tuned, in the order of the report.
-    pub(super) const TUNED: [Self; 7] = [
-        Self::Static,
-        Self::Mue,
-        Self::Similarity,
-        Self::Probability,
-        Self::Entropy,
-        Self::Patience,
-        Self::Any,
-    ];
-
     /// All that save something, in the order of the report; plots colour them by it.
     pub const ALL: [Self; 9] = [
         Self::Static,
@@ -56,6 +45,11 @@ impl Rule {
         Self::Auto,
         Self::Calibrated,
     ];
+
+    /// Those that are tuned, in the order of the report.
+    pub(super) fn tuned() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|rule| !matches!(rule, Self::Auto | Self::Calibrated))
+    }
 
     /// As people read it.
     pub fn name(self) -> &'static str {

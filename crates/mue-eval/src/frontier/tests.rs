@@ -90,7 +90,7 @@ fn rows_are_what_a_run_of_their_rules_gives() {
 #[test]
 fn every_family_that_was_tuned_has_rows_and_so_has_the_other_model() {
     let frontier = found();
-    for rule in Rule::TUNED {
+    for rule in Rule::tuned() {
         let levels: usize = frontier.of_rule(rule).map(|row| row.levels.len()).sum();
         assert_eq!(levels, choose::LEVELS.len(), "full depth is a case of {rule:?}");
     }

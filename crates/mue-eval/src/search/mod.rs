@@ -14,7 +14,7 @@ use mue_engine::{Encoding, Engine, ExitRules, Reply};
 
 use crate::{EvalData, EvalError};
 pub(crate) use captions::Captions;
-pub(crate) use pareto::frontier;
+pub(crate) use pareto::{frontier, undominated};
 pub(crate) use rules::{Candidates, Sureness, Watched};
 pub(crate) use table::Table;
 

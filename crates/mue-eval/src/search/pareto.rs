@@ -5,18 +5,27 @@ use super::Trial;
 /// The frontier of quality and compute, from the safest rules to the cheapest: those that keep at
 /// least `lowest`, and of them at most so many, evenly chosen.
 pub(crate) fn frontier(mut trials: Vec<Trial>, (lowest, most): (f64, usize)) -> Vec<Trial> {
-    // Cheapest first: what a cheaper one keeps, too, is of no use.
     trials.sort_by(|a, b| a.macs.total_cmp(&b.macs).then(b.retention.total_cmp(&a.retention)));
-    let mut frontier: Vec<Trial> = Vec::new();
-    for trial in trials {
-        if frontier.last().is_none_or(|last| trial.retention > last.retention) {
-            frontier.push(trial);
-        }
-    }
-    frontier.reverse();
+    let mut frontier = undominated(trials, |trial| trial.retention);
     let useful = frontier.iter().filter(|trial| trial.retention >= lowest).count();
     frontier.truncate(useful.max(1));
     thin(frontier, most)
+}
+
+/// Those that keep more than everything cheaper, from the safest to the cheapest, of points that
+/// begin with the cheapest.
+pub(crate) fn undominated<T>(
+    cheapest_first: impl IntoIterator<Item = T>,
+    retention: impl Fn(&T) -> f64,
+) -> Vec<T> {
+    let mut frontier: Vec<T> = Vec::new();
+    for point in cheapest_first {
+        if frontier.last().is_none_or(|last| retention(&point) > retention(last)) {
+            frontier.push(point);
+        }
+    }
+    frontier.reverse();
+    frontier
 }
 
 /// At most so many, evenly chosen, the first and the last among them.

@@ -61,8 +61,8 @@ impl Kernel {
         let ([_, outputs, _], tiles) = (self.weight.dims(), Tiles::of(height, width));
         let places = tiles.transform_inputs(&to_host(features), [batch, inputs]);
         let places = TensorData::new(places, [inputs, PLACES, batch * tiles.count()]);
-        let products =
-            self.weight.clone().matmul(Tensor::<3>::from_data(places, &device).swap_dims(0, 1)); // [16, out, tiles]
+        let places = Tensor::<3>::from_data(places, &device).swap_dims(0, 1);
+        let products = self.weight.clone().matmul(places); // [16, out, batch * tiles]
         let values = tiles.outputs(&to_host(products), batch, &self.bias);
         Tensor::from_data(TensorData::new(values, [batch, outputs, height, width]), &device)
     }
