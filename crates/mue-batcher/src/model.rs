@@ -98,6 +98,16 @@ pub trait BatchModel: Sized {
     /// Decodes one token of every row. Not called on an empty set.
     fn decode(&mut self, set: &mut Self::DecodeSet) -> DecodeReport<Self>;
 
+    /// Runs one encoder layer and decodes one token of every row. The two touch different requests,
+    /// so a model may do both at the same time.
+    fn encode_and_decode(
+        &mut self,
+        cohort: &mut Self::Cohort,
+        set: &mut Self::DecodeSet,
+    ) -> (EncodeReport<Self>, DecodeReport<Self>) {
+        (self.encode(cohort), self.decode(set))
+    }
+
     /// Frees the set's other requests.
     fn retain_decode(&mut self, set: &mut Self::DecodeSet, keep: &dyn Fn(RequestId) -> bool);
 }

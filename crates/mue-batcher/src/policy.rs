@@ -3,11 +3,11 @@
 /// How encoding and decoding share the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Rows leave and join after every step.
+    /// Rows leave and join after every step, and newcomers encode while the others decode.
     Continuous {
-        /// Encoder steps in a row while rows decode: what one token can be delayed by.
+        /// Encoder steps for each token that is decoded beside them: what a token can be delayed by.
         encode_steps_max: u32,
-        /// Decode steps in a row while rows could encode: what a newcomer can be delayed by.
+        /// Decode steps in a row while a cohort could start: what a newcomer can be delayed by.
         decode_steps_max: u32,
         /// While rows decode, a smaller cohort than this does not start, but waits for company or
         /// for `decode_steps_max`. One (or zero) never waits.
@@ -20,7 +20,7 @@ pub enum Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 16 }
+        Self::Continuous { encode_steps_max: 1, decode_steps_max: 4, refill_rows_min: 8 }
     }
 }
 
@@ -37,18 +37,12 @@ pub struct View {
     pub streaks: Streaks,
 }
 
-impl View {
-    fn may_encode(&self) -> bool {
-        self.encoding_rows > 0 || self.startable_rows > 0
-    }
-}
-
 /// Steps that one side has taken in a row while the other could have worked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Streaks {
-    /// Of encoding (starts included) while rows waited to decode.
+    /// Of encoding alone (starts included) while rows waited to decode.
     pub encode: u32,
-    /// Of decoding while rows waited to encode.
+    /// Of decoding alone while a cohort could have started.
     pub decode: u32,
 }
 
@@ -61,34 +55,43 @@ pub enum Step {
     Encode,
     /// Decode one token of every row.
     Decode,
+    /// Run the cohort's next encoder layer and decode one token of every row, at the same time.
+    Both,
     /// There is nothing to do.
     Rest,
 }
 
 /// Chooses the next step.
 ///
-/// A decode step costs much the same for few rows as for many, so throughput is best when the
-/// decode set is kept full: whoever may encode goes first, and the cohort under way before others.
-/// What that costs is the time between two tokens, so after `encode_steps_max` encoder steps the
-/// decode set has one. While rows decode, `refill_rows_min` holds small cohorts back until enough
-/// rows are free and waiting, for at most `decode_steps_max` tokens: a cohort that is small costs
-/// its layers' fixed part for few, and stretches every answer under way. If only one side has work,
-/// it works: a lone request on an idle machine starts at once. (`batch-sim --rank` compares knobs.)
+/// Rows that encode and rows that decode do not touch each other, so both take a step at the same
+/// time where the machine can: with `encode_steps_max` at one, always. Where it cannot, a decode step
+/// costs much the same for few rows as for many, and throughput is best when whoever may encode goes
+/// first and keeps the decode set full; so more encoder steps may go before each token. While rows
+/// decode, `refill_rows_min` holds small cohorts back until enough rows are free and waiting, for at
+/// most `decode_steps_max` tokens: a cohort that is small costs its layers' fixed part for few, and
+/// stretches every answer under way. If only one side has work, it works: a lone request on an idle
+/// machine starts at once. (`batch-sim --rank` compares knobs.)
 ///
 /// Under [`Policy::Static`] a cohort starts on an empty machine and is finished stage by stage.
 pub fn choose(policy: &Policy, view: &View) -> Step {
-    let encode = if view.encoding_rows > 0 { Step::Encode } else { Step::Start };
-    if view.decoding_rows == 0 {
-        return if view.may_encode() { encode } else { Step::Rest };
+    let View { startable_rows, encoding_rows, decoding_rows, streaks } = *view;
+    if decoding_rows == 0 {
+        return match (encoding_rows, startable_rows) {
+            (0, 0) => Step::Rest,
+            (0, _) => Step::Start,
+            (_, _) => Step::Encode,
+        };
     }
     let Policy::Continuous { encode_steps_max, decode_steps_max, refill_rows_min } = *policy else {
-        return if view.encoding_rows > 0 { Step::Encode } else { Step::Decode };
+        return if encoding_rows > 0 { Step::Encode } else { Step::Decode };
     };
-    if !view.may_encode() || view.streaks.encode >= encode_steps_max {
-        return Step::Decode;
+    if encoding_rows > 0 {
+        let is_last = streaks.encode + 1 >= encode_steps_max;
+        return if is_last { Step::Both } else { Step::Encode };
     }
-    let worth_it = encode == Step::Encode || view.startable_rows >= refill_rows_min;
-    if worth_it || view.streaks.decode >= decode_steps_max { encode } else { Step::Decode }
+    let worth_it = startable_rows >= refill_rows_min || streaks.decode >= decode_steps_max;
+    let may_start = startable_rows > 0 && streaks.encode < encode_steps_max;
+    if worth_it && may_start { Step::Start } else { Step::Decode }
 }
 
 impl View {
@@ -99,8 +102,10 @@ impl View {
             Step::Start | Step::Encode if self.decoding_rows > 0 => {
                 Streaks { encode: encode + 1, decode: 0 }
             }
-            Step::Decode if self.may_encode() => Streaks { encode: 0, decode: decode + 1 },
-            Step::Start | Step::Encode | Step::Decode | Step::Rest => Streaks::default(),
+            Step::Decode if self.startable_rows > 0 => Streaks { encode: 0, decode: decode + 1 },
+            Step::Start | Step::Encode | Step::Decode | Step::Both | Step::Rest => {
+                Streaks::default()
+            }
         }
     }
 }
@@ -143,8 +148,18 @@ mod tests {
                 Step::Start => prop_assert!(view.startable_rows > 0 && view.encoding_rows == 0),
                 Step::Encode => prop_assert!(view.encoding_rows > 0),
                 Step::Decode => prop_assert!(view.decoding_rows > 0),
-                Step::Rest => prop_assert!(!view.may_encode() && view.decoding_rows == 0),
+                Step::Both => prop_assert!(view.encoding_rows > 0 && view.decoding_rows > 0),
+                Step::Rest => prop_assert_eq!(
+                    view.startable_rows + view.encoding_rows + view.decoding_rows,
+                    0
+                ),
             }
+        }
+
+        #[test]
+        fn by_default_encoding_and_decoding_never_wait_for_each_other(view in views()) {
+            let both = view.encoding_rows > 0 && view.decoding_rows > 0;
+            prop_assert_eq!(choose(&Policy::default(), &view) == Step::Both, both);
         }
 
         #[test]
@@ -165,7 +180,7 @@ mod tests {
                     _ => 0,
                 };
                 decoded = match step {
-                    Step::Decode if view.may_encode() => decoded + 1,
+                    Step::Decode if view.startable_rows > 0 => decoded + 1,
                     _ => 0,
                 };
                 prop_assert!(encoded <= encode_steps_max);
@@ -179,6 +194,7 @@ mod tests {
             match choose(&Policy::Static, &view) {
                 Step::Start => prop_assert_eq!(view.decoding_rows, 0),
                 Step::Decode => prop_assert_eq!(view.encoding_rows, 0),
+                Step::Both => prop_assert!(false, "encoding comes first"),
                 Step::Encode | Step::Rest => {}
             }
         }

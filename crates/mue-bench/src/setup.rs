@@ -97,9 +97,9 @@ mod tests {
 
     #[test]
     fn a_setup_says_only_what_differs() {
-        let setup: Setup = "continuous:rows_max=32,refill_rows_min=8".parse().unwrap();
+        let setup: Setup = "continuous:rows_max=32,refill_rows_min=9".parse().unwrap();
         let policy =
-            Policy::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 8 };
+            Policy::Continuous { encode_steps_max: 1, decode_steps_max: 4, refill_rows_min: 9 };
         assert_eq!(setup.config, Config { rows_max: 32, policy, ..Config::default() });
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
@@ -216,11 +216,11 @@ impl Builder {
         let model = BatchOfa {
             model,
             folder: Arc::clone(&self.folder),
-            images: ImageCache::new(self.settings.image_cache_bytes_max),
+            images: Mutex::new(ImageCache::new(self.settings.image_cache_bytes_max)),
             observer: Arc::clone(&self.observer),
         };
         // After a panic too: the cache starts empty.
-        self.observer.image_cache(model.images.usage());
+        self.observer.image_cache(model.images().usage());
         Ok(if self.settings.warm_up { warm_up::run(model) } else { model })
     }
 }

@@ -22,3 +22,19 @@ pub fn set_threads(threads: usize) -> Result<(), ThreadsError> {
 pub fn threads() -> usize {
     rayon::current_num_threads()
 }
+
+/// Computes on the threads of this process that do.
+///
+/// From any other thread, every operation that divides its work wakes them and sleeps until they
+/// are done, which for small ones takes longer than the work.
+pub(crate) fn compute<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
+/// Computes two things at the same time, on those threads.
+pub(crate) fn compute_both<A: Send, B: Send>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    rayon::join(one, other)
+}

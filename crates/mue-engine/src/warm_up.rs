@@ -16,7 +16,7 @@ pub(crate) fn run(mut model: BatchOfa) -> BatchOfa {
     let start = Instant::now();
     let observer = std::mem::replace(&mut model.observer, Arc::new(NoObserver));
     answer_grey_picture(&mut model);
-    model.images.clear();
+    model.images().clear();
     let gather = model.model.measure_gather(model.folder.settings.image_size);
     let options = RunOptions { gather, ..model.model.options() };
     model.model = model.model.with_options(options);

@@ -131,6 +131,7 @@ impl DecoderRun {
 
     /// Drops requests whose answer nobody waits for any more.
     pub fn cancel(&mut self, cancelled: impl Fn(RequestId) -> bool) {
+        self.add_rows();
         let starts = self.first_rows();
         let mut rows = Vec::new();
         for (request, start) in self.requests.iter().zip(starts) {
@@ -199,17 +200,21 @@ impl DecoderRun {
         columns - oldest.unwrap_or(0).min(columns)
     }
 
-    /// Adds rows of a request that has processed nothing yet.
-    fn add_row(&mut self) {
+    /// Gives rows to the requests that have joined since the last step, all in one go.
+    fn add_rows(&mut self) {
+        let Some(states) = self.exit_states.take() else { return };
+        let [rows, columns, width] = states.dims();
+        let new_rows = self.rows() - rows;
+        if new_rows == 0 {
+            self.exit_states = Some(states);
+            return;
+        }
         let blank = |tensor: &Tensor<4>| {
             let [_, heads, columns, head_dim] = tensor.dims();
-            Tensor::zeros([1, heads, columns, head_dim], &tensor.device())
+            Tensor::zeros([new_rows, heads, columns, head_dim], &tensor.device())
         };
-        if let Some(states) = self.exit_states.take() {
-            let [_, columns, width] = states.dims();
-            let zeros = Tensor::zeros([1, columns, width], &states.device());
-            self.exit_states = Some(Tensor::cat(vec![states, zeros], 0));
-        }
+        let zeros = Tensor::zeros([new_rows, columns, width], &states.device());
+        self.exit_states = Some(Tensor::cat(vec![states, zeros], 0));
         for cache in self.caches.iter_mut().flatten() {
             let empty = KeysValues { keys: blank(&cache.keys), values: blank(&cache.values) };
             *cache = KeysValues::stack(vec![cache.clone(), empty]);
@@ -243,7 +248,6 @@ impl Ofa {
         let positions = self.decoder().positions().tokens_max();
         assert!(settings.tokens_max < positions, "an answer has at most {positions} positions");
         run.caches.resize(self.decoder().layers.len(), None);
-        run.add_row();
         let id = RequestId(run.next_id);
         run.next_id += 1;
         run.requests.push(Request {
@@ -279,6 +283,7 @@ impl Ofa {
         mut adjust: impl FnMut(RequestId, &mut [f32]),
     ) -> TokenReport {
         assert!(!run.is_finished(), "there is nothing to decode");
+        run.add_rows();
         let mut report = TokenReport::default();
         let mut step = self.begin_step(run);
         for layer in 0..self.decoder().layers.len() {

@@ -27,8 +27,11 @@ pub(crate) fn in_host_memory(device: &Device) -> bool {
 }
 
 /// Runs a loop as wide as this processor's vectors are.
+///
+/// What is not inlined is compiled for the least processor, and the body of a closure that is not
+/// small is not: such a loop is a type whose `call` is marked `#[inline(always)]`.
 #[inline(always)]
-pub(crate) fn vectorised<T>(run: impl FnOnce() -> T) -> T {
+pub(crate) fn vectorised<T>(run: impl pulp::NullaryFnOnce<Output = T>) -> T {
     pulp::Arch::new().dispatch(run)
 }
 

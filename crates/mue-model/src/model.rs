@@ -12,6 +12,7 @@ use crate::decoder::Decoder;
 use crate::encoder::Encoder;
 use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal};
 use crate::gather::GatherCost;
+use crate::host::in_host_memory;
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
 use crate::source::{Branch, BranchEncoding, BranchExit, Source};
@@ -201,6 +202,11 @@ impl Ofa {
 
     pub(crate) fn tables(&self) -> &Tables {
         &self.tables
+    }
+
+    /// Whether it computes in the host's memory, on the CPU.
+    pub fn is_on_host(&self) -> bool {
+        in_host_memory(self.device())
     }
 
     /// How it runs.

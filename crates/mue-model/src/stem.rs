@@ -1,5 +1,6 @@
 //! The image stem: three stages of a bottleneck ResNet, stride 16 (OFA, section 3.2).
 
+mod entry;
 mod training;
 mod winograd;
 
@@ -11,6 +12,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Slice, Tensor};
+
+use rayon::prelude::*;
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
@@ -62,7 +65,10 @@ impl Stem {
             return StemKernels::default();
         }
         let blocks = self.stages.iter().flatten();
-        StemKernels { spatial: blocks.map(|block| winograd_kernel(&block.spatial)).collect() }
+        StemKernels {
+            entry: entry::Entry::new(&self.conv),
+            spatial: blocks.map(|block| winograd_kernel(&block.spatial)).collect(),
+        }
     }
 
     /// Features of every sixteenth pixel.
@@ -84,7 +90,10 @@ impl Stem {
         if self.conv.weight.device().is_autodiff() {
             return self.forward_channels_last(pixels);
         }
-        let features = self.forward(pixels, kernels);
+        let features = match in_host_memory(&pixels.device()) {
+            true => self.forward_apart(pixels, kernels),
+            false => self.forward(pixels, kernels),
+        };
         let [batch, channels, height, width] = features.dims();
         let tokens = features
             .reshape([batch, channels, height * width]) // [batch, channels, tokens]
@@ -92,10 +101,19 @@ impl Stem {
         (tokens, Grid { height, width })
     }
 
+    /// Picture by picture, so that one's features stay in a core's cache from layer to layer.
+    fn forward_apart(&self, pixels: Tensor<4>, kernels: &StemKernels) -> Tensor<4> {
+        let pictures = pixels.split(1, 0).into_par_iter();
+        Tensor::cat(pictures.map(|picture| self.forward(picture, kernels)).collect(), 0)
+    }
+
     /// What the stem computes step by step: after pooling, then after each stage.
     pub fn forward_stages(&self, pixels: Tensor<4>, kernels: &StemKernels) -> Vec<Tensor<4>> {
         let mut spatial = kernels.spatial.iter();
-        let mut outputs = vec![self.pool(pixels)];
+        let mut outputs = vec![match &kernels.entry {
+            Some(entry) => entry.forward(pixels),
+            None => self.pool.forward(relu(self.conv.forward(pixels))),
+        }];
         for stage in &self.stages {
             let features = outputs.last().expect("the list starts with one element").clone();
             let forward = |features, block: &Bottleneck| {
@@ -105,15 +123,13 @@ impl Stem {
         }
         outputs
     }
-
-    fn pool(&self, pixels: Tensor<4>) -> Tensor<4> {
-        self.pool.forward(relu(self.conv.forward(pixels)))
-    }
 }
 
 /// What is made of a stem's weights once, for inference in the host's memory; elsewhere nothing.
 #[derive(Clone, Debug, Default)]
 pub struct StemKernels {
+    /// The first convolution's, with what follows it.
+    entry: Option<entry::Entry>,
     /// The 3x3 convolutions' in the blocks' order, where they are faster so.
     spatial: Vec<Option<winograd::Kernel>>,
 }

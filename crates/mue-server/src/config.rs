@@ -99,9 +99,9 @@ pub struct Config {
     pub cohort_wait_ms_max: u64,
     /// How many milliseconds later a request counts as arriving, per class below `high`.
     pub priority_aging_ms: u64,
-    /// Encoder layers in a row while rows decode.
+    /// Encoder steps for each token that is decoded beside them.
     pub encode_steps_max: u32,
-    /// Decode steps in a row while rows could encode.
+    /// Decode steps in a row while a cohort could start.
     pub decode_steps_max: u32,
     /// While rows decode, smaller cohorts than this wait for company.
     pub refill_rows_min: usize,
@@ -155,9 +155,9 @@ impl Default for Config {
             cohort_rows_max: 16,
             cohort_wait_ms_max: 0,
             priority_aging_ms: 1000,
-            encode_steps_max: 4,
+            encode_steps_max: 1,
             decode_steps_max: 4,
-            refill_rows_min: 16,
+            refill_rows_min: 8,
             build_attempts_max: 5,
             build_wait_ms: 1000,
             image_cache_bytes_max: 256 << 20,

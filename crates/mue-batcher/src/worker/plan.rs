@@ -21,6 +21,8 @@ pub(super) enum Plan<M: BatchModel> {
     Encode,
     /// Decode one token of every row.
     Decode,
+    /// Both at the same time.
+    Both,
     /// Make the model.
     Build,
     /// Nothing, until then.
@@ -56,6 +58,7 @@ impl<M: BatchModel> Worker<M> {
             Step::Start => Plan::Start(inbox.queue.take(room)),
             Step::Encode => Plan::Encode,
             Step::Decode => Plan::Decode,
+            Step::Both => Plan::Both,
             Step::Rest if self.may_build(now) => Plan::Build,
             Step::Rest => Plan::Rest(self.next_look(inbox)),
         }

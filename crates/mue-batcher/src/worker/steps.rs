@@ -72,17 +72,20 @@ impl<M: BatchModel> Worker<M> {
         });
         let now = clock();
         match report {
-            Ok(EncodeReport { layer, rows, ready, failed }) => {
-                let duration = now.saturating_duration_since(before);
-                let step = EncodeStep { layer, rows, ready: ready.len(), duration };
-                self.observer().encode_step(&step);
-                self.fail(failed, now);
-                self.keep_ready(ready, now);
-                self.close_cohort(now);
-            }
+            Ok(report) => self.encoded(report, (before, now)),
             Err(panicked) => self.lose(&panicked, now),
         }
         Turn::Again
+    }
+
+    fn encoded(&mut self, report: EncodeReport<M>, (before, now): (Instant, Instant)) {
+        let EncodeReport { layer, rows, ready, failed } = report;
+        let duration = now.saturating_duration_since(before);
+        let step = EncodeStep { layer, rows, ready: ready.len(), duration };
+        self.observer().encode_step(&step);
+        self.fail(failed, now);
+        self.keep_ready(ready, now);
+        self.close_cohort(now);
     }
 
     fn keep_ready(&mut self, ready: Vec<(RequestId, M::Encoded)>, now: Instant) {
@@ -108,31 +111,62 @@ impl<M: BatchModel> Worker<M> {
     /// Has the newly encoded join, and decodes one token of every row.
     pub(super) fn decode(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
         let before = clock();
-        let mut joining = Vec::new();
+        let joining = self.joining();
         let report = self.machine.call(|Running { model, set, ready, .. }| {
-            joining.extend(ready.iter().map(|(id, _)| *id));
-            if !ready.is_empty() {
-                model.join(set, std::mem::take(ready));
-            }
+            join(model, set, ready);
             model.decode(set)
         });
         let rows = self.live.counts().decoding_rows;
         self.live.join(&joining, before);
         let now = clock();
         match report {
-            Ok(report) => {
-                if !joining.is_empty() {
-                    self.observer().joined(&Join { requests: &joining, rows });
-                }
-                let duration = now.saturating_duration_since(before);
-                let layer_rows = &report.layer_rows;
-                self.observer().decode_step(&DecodeStep { rows, layer_rows, duration });
-                self.live.note_decode();
-                self.hand_out(report, now);
+            Ok(report) => self.decoded(report, (&joining, rows), (before, now)),
+            Err(panicked) => self.lose(&panicked, now),
+        }
+        Turn::Again
+    }
+
+    /// Runs the cohort's next layer while the decode set takes its step.
+    pub(super) fn encode_and_decode(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
+        let before = clock();
+        let joining = self.joining();
+        let reports = self.machine.call(|Running { model, cohort, set, ready }| {
+            join(model, set, ready);
+            let cohort = cohort.as_mut().expect("rows encode in a cohort");
+            model.encode_and_decode(cohort, set)
+        });
+        let rows = self.live.counts().decoding_rows;
+        self.live.join(&joining, before);
+        let now = clock();
+        match reports {
+            Ok((encoded, decoded)) => {
+                self.decoded(decoded, (&joining, rows), (before, now));
+                self.encoded(encoded, (before, now));
             }
             Err(panicked) => self.lose(&panicked, now),
         }
         Turn::Again
+    }
+
+    /// Requests that join the decode set at its next step.
+    fn joining(&self) -> Vec<RequestId> {
+        self.machine.ready().iter().map(|(id, _)| *id).collect()
+    }
+
+    fn decoded(
+        &mut self,
+        report: DecodeReport<M>,
+        (joining, rows): (&[RequestId], usize),
+        (before, now): (Instant, Instant),
+    ) {
+        if !joining.is_empty() {
+            self.observer().joined(&Join { requests: joining, rows });
+        }
+        let duration = now.saturating_duration_since(before);
+        let layer_rows = &report.layer_rows;
+        self.observer().decode_step(&DecodeStep { rows, layer_rows, duration });
+        self.live.note_decode();
+        self.hand_out(report, now);
     }
 
     fn hand_out(&mut self, report: DecodeReport<M>, now: Instant) {
@@ -148,5 +182,15 @@ impl<M: BatchModel> Worker<M> {
             let answer = Answer { output, timing: end.timing, batch: end.batch };
             let _ = request.reply.verdict.send(Ok(answer));
         }
+    }
+}
+
+fn join<M: BatchModel>(
+    model: &mut M,
+    set: &mut M::DecodeSet,
+    ready: &mut Vec<(RequestId, M::Encoded)>,
+) {
+    if !ready.is_empty() {
+        model.join(set, std::mem::take(ready));
     }
 }

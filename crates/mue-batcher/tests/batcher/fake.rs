@@ -47,6 +47,8 @@ pub(crate) struct Failure;
 /// What is true outside the batcher.
 pub(crate) struct World {
     pub(crate) now: Instant,
+    /// When the step under way began.
+    pub(crate) began: Instant,
     pub(crate) step: Duration,
     /// When nobody waits for a request any more: its deadline, or the moment it was cancelled.
     pub(crate) ends: HashMap<usize, Instant>,
@@ -66,8 +68,10 @@ pub(crate) struct Shared(Arc<Mutex<World>>);
 
 impl Shared {
     pub(crate) fn new() -> Self {
+        let now = Instant::now();
         Self(Arc::new(Mutex::new(World {
-            now: Instant::now(),
+            now,
+            began: now,
             step: Duration::from_millis(1),
             ends: HashMap::new(),
             computed: HashMap::new(),
@@ -98,22 +102,28 @@ impl Shared {
         Ok(Fake { shared: self.clone() })
     }
 
-    /// Takes the time of a step, and checks that every request in it is waited for.
+    /// Takes the time of a step.
+    fn begin(&self) {
+        let mut world = self.world();
+        world.began = world.now;
+        let step = world.step;
+        world.now += step;
+    }
+
+    /// Notes part of a step, and checks that every request in it is waited for.
     fn step(&self, kind: char, places: &[Place]) -> usize {
         let mut world = self.world();
         let rows = places.iter().map(|place| place.rows(kind)).sum();
         let late: Vec<usize> = places
             .iter()
             .map(|place| place.input.key)
-            .filter(|key| world.ends.get(key).is_some_and(|end| *end <= world.now))
+            .filter(|key| world.ends.get(key).is_some_and(|end| *end <= world.began))
             .collect();
         world.steps.push((kind, rows));
         for place in places {
             let computed = world.computed.entry(place.input.key).or_default();
             *computed = (place.layers, place.tokens);
         }
-        let step = world.step;
-        world.now += step;
         if !late.is_empty() || rows == 0 {
             // Not a panic: the batcher would survive it.
             world.wrongs.push(format!("step {kind} of {rows} rows, nobody waits for {late:?}"));
@@ -178,6 +188,7 @@ impl BatchModel for Fake {
             .into_iter()
             .map(|(id, input)| Place { id, input, layers: 0, tokens: 0 })
             .collect();
+        self.shared.begin();
         self.shared.step('b', &places);
         panic_if(&places, |_| Trouble::PanicAtBegin);
         let failed = fail_if(&mut places, |_| Trouble::FailAtBegin);
@@ -186,14 +197,8 @@ impl BatchModel for Fake {
     }
 
     fn encode(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
-        cohort.layer += 1;
-        cohort.places.iter_mut().for_each(|place| place.layers += 1);
-        let rows = self.shared.step('e', &cohort.places);
-        panic_if(&cohort.places, |place| Trouble::PanicAtLayer(place.layers));
-        let failed = fail_if(&mut cohort.places, |place| Trouble::FailAtLayer(place.layers));
-        let ready = cohort.places.extract_if(.., |place| place.layers == place.input.plan.layers);
-        let ready = ready.map(|place| (place.id, place)).collect();
-        EncodeReport { layer: cohort.layer, rows, ready, failed }
+        self.shared.begin();
+        self.layer(cohort)
     }
 
     fn retain_encode(&mut self, cohort: &mut Cohort, keep: &dyn Fn(RequestId) -> bool) {
@@ -209,6 +214,37 @@ impl BatchModel for Fake {
     }
 
     fn decode(&mut self, set: &mut Vec<Place>) -> DecodeReport<Self> {
+        self.shared.begin();
+        self.token(set)
+    }
+
+    fn encode_and_decode(
+        &mut self,
+        cohort: &mut Cohort,
+        set: &mut Vec<Place>,
+    ) -> (EncodeReport<Self>, DecodeReport<Self>) {
+        self.shared.begin();
+        (self.layer(cohort), self.token(set))
+    }
+
+    fn retain_decode(&mut self, set: &mut Vec<Place>, keep: &dyn Fn(RequestId) -> bool) {
+        retain(set, keep);
+    }
+}
+
+impl Fake {
+    fn layer(&self, cohort: &mut Cohort) -> EncodeReport<Self> {
+        cohort.layer += 1;
+        cohort.places.iter_mut().for_each(|place| place.layers += 1);
+        let rows = self.shared.step('e', &cohort.places);
+        panic_if(&cohort.places, |place| Trouble::PanicAtLayer(place.layers));
+        let failed = fail_if(&mut cohort.places, |place| Trouble::FailAtLayer(place.layers));
+        let ready = cohort.places.extract_if(.., |place| place.layers == place.input.plan.layers);
+        let ready = ready.map(|place| (place.id, place)).collect();
+        EncodeReport { layer: cohort.layer, rows, ready, failed }
+    }
+
+    fn token(&self, set: &mut Vec<Place>) -> DecodeReport<Self> {
         set.iter_mut().for_each(|place| place.tokens += 1);
         let rows = self.shared.step('d', set);
         panic_if(set, |place| Trouble::PanicAtToken(place.tokens));
@@ -217,10 +253,6 @@ impl BatchModel for Fake {
         let finished = set.extract_if(.., |place| place.tokens == place.input.plan.tokens);
         let finished = finished.map(|place| (place.id, place.input.key)).collect();
         DecodeReport { layer_rows: vec![rows], events, finished, failed }
-    }
-
-    fn retain_decode(&mut self, set: &mut Vec<Place>, keep: &dyn Fn(RequestId) -> bool) {
-        retain(set, keep);
     }
 }
 

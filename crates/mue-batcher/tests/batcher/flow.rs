@@ -33,7 +33,7 @@ fn rows_that_exit_early_decode_before_their_cohort_is_through() {
     let mut scene = Scene::new(config(1, 1, 1));
     let mut early = scene.one(plan(1, 1));
     let mut late = scene.one(plan(4, 1));
-    scene.turns(4);
+    scene.turns(3);
     assert_eq!(scene.steps(), "b2 e2 e1 d1", "the early one joins at the next token");
     assert!(verdict(&mut early).is_some() && verdict(&mut late).is_none());
     scene.work();
@@ -42,32 +42,45 @@ fn rows_that_exit_early_decode_before_their_cohort_is_through() {
 
 #[test]
 fn newcomers_join_rows_of_any_age_and_answers_leave_when_complete() {
-    let mut scene = Scene::new(config(9, 9, 1));
+    let mut scene = Scene::new(config(1, 9, 1));
     let old = scene.one(plan(1, 4));
     scene.turns(4);
     let new = scene.one(plan(1, 4));
     scene.work();
-    assert_eq!(scene.steps(), "b1 e1 d1 d1 b1 e1 d2 d2 d1 d1");
+    assert_eq!(scene.steps(), "b1 e1 d1 d1 b1 e1 d1 d2 d1 d1 d1");
     let (old, new) = (answered(old), answered(new));
-    assert_eq!(old.batch.decode_rows_mean, 1.5);
-    assert_eq!(new.batch.decode_rows_mean, 1.5);
-    assert_eq!(old.timing.decode, ms(6), "it waited while the newcomer encoded");
+    assert_eq!(old.batch.decode_rows_mean, 1.25);
+    assert_eq!(new.batch.decode_rows_mean, 1.25);
+    assert_eq!(old.timing.decode, ms(5), "it waited for the newcomer's start alone");
     assert_eq!(new.timing.total(), ms(6));
 }
 
 #[test]
+fn rows_decode_while_others_encode() {
+    let mut scene = Scene::new(config(1, 9, 1));
+    let old = scene.one(plan(1, 4));
+    scene.turns(3);
+    let new = scene.one(plan(5, 1));
+    scene.work();
+    assert_eq!(scene.steps(), "b1 e1 d1 b1 e1 d1 e1 d1 e1 d1 e1 e1 d1");
+    assert_eq!(answered(old).timing.decode, ms(5), "four tokens, and the newcomer's start");
+    assert_eq!(answered(new).timing.encode, ms(6), "its start and five layers");
+}
+
+#[test]
 fn encoding_delays_a_token_by_its_bound_only() {
-    let mut scene = Scene::new(config(2, 9, 1));
+    let mut scene = Scene::new(config(3, 9, 1));
     let _old = scene.one(plan(1, 4));
     scene.turns(3);
     let _new = scene.one(plan(5, 1));
     scene.work();
-    assert_eq!(scene.steps(), "b1 e1 d1 b1 e1 d1 e1 e1 d1 e1 e1 d2");
+    let steps = "b1 e1 d1 b1 e1 e1 d1 e1 e1 e1 d1 d2";
+    assert_eq!(scene.steps(), steps, "three, and a token at the same time as the last");
 }
 
 #[test]
 fn decoding_delays_a_small_refill_by_its_bound_only() {
-    let mut scene = Scene::new(config(9, 2, 3));
+    let mut scene = Scene::new(config(1, 2, 3));
     let _old = scene.one(plan(1, 9));
     scene.turns(3);
     let _new = [scene.one(plan(1, 1)), scene.one(plan(1, 1))];
@@ -92,7 +105,7 @@ fn static_batches_wait_for_their_slowest() {
 #[test]
 fn beams_are_counted_where_they_cost() {
     let beams = Plan { rows: Rows { encode: 1, decode: 5 }, ..plan(1, 1) };
-    let mut scene = Scene::new(Config { rows_max: 10, ..config(9, 9, 1) });
+    let mut scene = Scene::new(Config { rows_max: 10, ..config(1, 9, 1) });
     let tickets = [beams; 3].map(|plan| scene.one(plan));
     scene.work();
     assert_eq!(scene.steps(), "b2 e2 d10 b1 e1 d5", "ten rows hold two times five beams");

@@ -29,6 +29,11 @@ impl Measured {
         sorted.get(place.min(sorted.len().saturating_sub(1))).map_or(0.0, millis)
     }
 
+    /// A duration as a share of how long it took.
+    pub(crate) fn share(&self, duration: Duration) -> f64 {
+        duration.as_secs_f64() / self.elapsed.as_secs_f64()
+    }
+
     fn add(&mut self, latencies: Vec<Duration>, elapsed: Duration) {
         self.latencies.extend(latencies);
         self.elapsed += elapsed;

@@ -7,6 +7,7 @@
 
 mod load;
 mod requests;
+mod work;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,11 +15,11 @@ use std::sync::Arc;
 
 use clap::Parser;
 use mue_bench::setup::Setup;
-use mue_engine::batcher::NoObserver;
 use mue_engine::{DeviceChoice, Engine, EngineSettings};
 
 use crate::load::Measured;
 use crate::requests::{Exits, Mix};
+use crate::work::{Sums, Work};
 
 /// As the product's.
 #[global_allocator]
@@ -69,30 +70,44 @@ fn main() -> anyhow::Result<()> {
     let engines =
         args.setups.iter().map(|setup| open(&args, setup)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "| load | policy | answers/s | p50 ms | p99 ms |\n|---|---|---|---|---|")?;
+    writeln!(
+        out,
+        "| load | policy | answers/s | p50 ms | p99 ms | encoding | a cohort's rows | decoding | a step's rows |"
+    )?;
+    writeln!(out, "|---|---|---|---|---|---|---|---|---|")?;
     let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));
     for rate in loads {
-        let mut measured = vec![Measured::default(); engines.len()];
+        let mut measured = vec![(Measured::default(), Sums::default()); engines.len()];
         for round in 0..args.rounds {
-            for (engine, measured) in engines.iter().zip(&mut measured) {
+            for ((engine, work), (measured, sums)) in engines.iter().zip(&mut measured) {
                 let requests = requests::make(engine, mix, args.requests, round as u64)?;
+                work.take();
                 match rate {
                     None => load::saturate(engine, requests, args.callers, measured)?,
                     Some(rate) => load::at_rate(engine, requests, rate, measured)?,
                 }
+                *sums = sums.and(work.take());
             }
         }
         let load = rate.map_or_else(|| "saturated".to_owned(), |rate| format!("{rate}/s"));
-        for (Setup { name, .. }, measured) in args.setups.iter().zip(&measured) {
+        for (Setup { name, .. }, (measured, sums)) in args.setups.iter().zip(&measured) {
             let [p50, p99] = [0.5, 0.99].map(|share| measured.latency_ms(share));
-            let rate = measured.answers_per_s();
-            writeln!(out, "| {load} | {name} | {rate:.1} | {p50:.1} | {p99:.1} |")?;
+            let [encoding, decoding] = [sums.encode, sums.decode].map(|it| measured.share(it));
+            writeln!(
+                out,
+                "| {load} | {name} | {:.1} | {p50:.1} | {p99:.1} | {:.0}% | {:.1} | {:.0}% | {:.1} |",
+                measured.answers_per_s(),
+                100.0 * encoding,
+                sums.cohort_rows_mean(),
+                100.0 * decoding,
+                sums.decode_rows_mean(),
+            )?;
         }
     }
     Ok(())
 }
 
-fn open(args: &Args, setup: &Setup) -> anyhow::Result<Engine> {
+fn open(args: &Args, setup: &Setup) -> anyhow::Result<(Engine, Arc<Work>)> {
     let mut settings = EngineSettings { device: args.device, ..EngineSettings::default() };
     settings.image_cache_bytes_max = 0;
     settings.batcher = setup.config.clone();
@@ -100,5 +115,7 @@ fn open(args: &Args, setup: &Setup) -> anyhow::Result<Engine> {
         settings.batcher.cohort_rows_max = rows;
     }
     settings.batcher.queue_rows_max = 4 * args.requests;
-    Ok(Engine::open(args.model.as_path(), settings, Arc::new(NoObserver))?)
+    let work = Arc::new(Work::default());
+    let observer = Arc::clone(&work);
+    Ok((Engine::open(args.model.as_path(), settings, observer)?, work))
 }

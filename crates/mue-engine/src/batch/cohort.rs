@@ -14,6 +14,8 @@ use crate::settings::Encoding;
 
 /// Requests between admission and decoding.
 pub struct Cohort {
+    /// What the first layer begins with: until then nothing is computed.
+    newcomers: Option<Newcomers>,
     /// Pictures; in joint encoding, each with its text.
     images: Option<Part<Vec<RequestId>>>,
     /// Texts that are not the constant prompt.
@@ -28,7 +30,29 @@ struct Part<W> {
     run: BranchRun,
     rows: Vec<W>,
     /// Under which key a picture's encoding is kept.
-    keys: Vec<CacheKey>,
+    keys: Vec<Option<CacheKey>>,
+}
+
+/// Rows that are about to enter the encoder. In joint encoding every picture has its text.
+#[derive(Default)]
+struct Newcomers {
+    images: Vec<ImageRow>,
+    texts: Vec<TextRow>,
+}
+
+/// A picture, and who waits for it; there is one row per picture and policy.
+struct ImageRow {
+    image: Image,
+    policy: BranchPolicy,
+    key: Option<CacheKey>,
+    waiting: Vec<RequestId>,
+}
+
+/// A text that is not the constant prompt.
+struct TextRow {
+    tokens: Vec<u32>,
+    policy: BranchPolicy,
+    id: RequestId,
 }
 
 /// A request and its encodings so far.
@@ -60,6 +84,11 @@ impl Cohort {
     /// Frees the other requests: rows that nobody waits for any more leave their run.
     pub(super) fn retain(&mut self, keep: &dyn Fn(RequestId) -> bool) {
         self.pending.retain(|id, _| keep(*id));
+        if let Some(Newcomers { images, texts }) = &mut self.newcomers {
+            images.iter_mut().for_each(|row| row.waiting.retain(|id| keep(*id)));
+            images.retain(|row| !row.waiting.is_empty());
+            texts.retain(|row| keep(row.id));
+        }
         if let Some(part) = &mut self.images {
             part.rows.iter_mut().for_each(|waiting| waiting.retain(|id| keep(*id)));
             let rows = &part.rows;
@@ -85,110 +114,120 @@ impl Cohort {
 }
 
 impl BatchOfa {
-    pub(super) fn start_cohort(&mut self, inputs: Vec<(RequestId, Request)>) -> Cohort {
-        match self.folder.settings.encoding {
-            Encoding::Decomposed => self.start_decomposed(inputs),
-            Encoding::Joint => self.start_joint(inputs),
-        }
-    }
-
-    fn start_decomposed(&mut self, inputs: Vec<(RequestId, Request)>) -> Cohort {
-        let mut images = ImageRows::default();
-        let (mut texts, mut text_rows, mut text_policies) = (Vec::new(), Vec::new(), Vec::new());
-        let mut pending = BTreeMap::new();
+    /// Sorts a cohort's requests into rows.
+    pub(super) fn start_cohort(&self, inputs: Vec<(RequestId, Request)>) -> Cohort {
+        let (mut rows, mut pending) = (Newcomers::default(), BTreeMap::new());
         for (id, request) in inputs {
-            let key = CacheKey::new(&request.image, &request.policy.image);
-            let cached = self.images.get(&key);
-            self.observer.image_looked_up(cached.is_some());
-            if cached.is_none() {
-                images.add(id, key, &request);
-            }
-            let text = match &request.task {
-                Task::Caption { .. } => {
-                    let prompt = &self.folder.caption_prompt;
-                    Some(self.model.constant_text(prompt, &request.policy.text))
-                }
-                Task::Entailment { prompt } => {
-                    texts.push(prompt.clone());
-                    text_rows.push(id);
-                    text_policies.push(request.policy.text.clone());
-                    None
-                }
+            let waits = match self.folder.settings.encoding {
+                Encoding::Decomposed => self.enter_decomposed(&mut rows, id, request),
+                Encoding::Joint => self.enter_joint(&mut rows, id, request),
             };
-            pending.insert(id, Pending { request, image: cached, text, joint: false });
+            pending.insert(id, waits);
         }
-        let images = (!images.keys.is_empty()).then(|| {
-            let run = self.model.begin_images(self.pixels(&images.images), images.policies);
-            Part { run, rows: images.waiting, keys: images.keys }
-        });
-        let texts = (!texts.is_empty()).then(|| {
-            let run = self.model.begin_texts(&texts, text_policies);
-            Part { run, rows: text_rows, keys: Vec::new() }
-        });
-        Cohort { images, texts, pending, layer: 0 }
+        Cohort { newcomers: Some(rows), images: None, texts: None, pending, layer: 0 }
     }
 
-    fn start_joint(&mut self, inputs: Vec<(RequestId, Request)>) -> Cohort {
-        let mut rows = ImageRows::default();
-        let mut texts = Vec::new();
-        let mut pending = BTreeMap::new();
-        for (id, request) in inputs {
-            texts.push(match &request.task {
-                Task::Caption { .. } => self.folder.caption_prompt.clone(),
-                Task::Entailment { prompt } => prompt.clone(),
-            });
-            rows.waiting.push(vec![id]);
-            rows.images.push(request.image.clone());
-            rows.policies.push(request.policy.image.clone());
-            pending.insert(id, Pending { request, image: None, text: None, joint: true });
+    fn enter_decomposed(&self, rows: &mut Newcomers, id: RequestId, request: Request) -> Pending {
+        let key = CacheKey::new(&request.image, &request.policy.image);
+        let image = self.images().get(&key);
+        self.observer.image_looked_up(image.is_some());
+        let same = rows.images.iter_mut().find(|row| row.key.as_ref() == Some(&key));
+        match same {
+            _ if image.is_some() => {}
+            Some(row) => row.waiting.push(id),
+            None => rows.images.push(ImageRow {
+                image: request.image.clone(),
+                policy: request.policy.image.clone(),
+                key: Some(key),
+                waiting: vec![id],
+            }),
         }
-        let images = (!texts.is_empty()).then(|| {
-            let pixels = Some(self.pixels(&rows.images));
-            let run = self.model.begin_joint(pixels, &texts, rows.policies);
-            Part { run, rows: rows.waiting, keys: Vec::new() }
+        let policy = &request.policy.text;
+        let text = match &request.task {
+            Task::Caption { .. } => {
+                Some(self.model.constant_text(&self.folder.caption_prompt, policy))
+            }
+            Task::Entailment { prompt } => {
+                rows.texts.push(TextRow { tokens: prompt.clone(), policy: policy.clone(), id });
+                None
+            }
+        };
+        Pending { request, image, text, joint: false }
+    }
+
+    fn enter_joint(&self, rows: &mut Newcomers, id: RequestId, request: Request) -> Pending {
+        let (image, policy) = (request.image.clone(), request.policy.image.clone());
+        let tokens = match &request.task {
+            Task::Caption { .. } => self.folder.caption_prompt.clone(),
+            Task::Entailment { prompt } => prompt.clone(),
+        };
+        rows.texts.push(TextRow { tokens, policy: policy.clone(), id });
+        rows.images.push(ImageRow { image, policy, key: None, waiting: vec![id] });
+        Pending { request, image: None, text: None, joint: true }
+    }
+
+    /// Runs the stem, embeds the texts and begins the branches.
+    fn begin_branches(&self, cohort: &mut Cohort, rows: Newcomers) {
+        let Newcomers { images, texts } = rows;
+        let pixels = (!images.is_empty()).then(|| self.pixels(&images));
+        let (mut image_policies, mut waiting, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for row in images {
+            image_policies.push(row.policy);
+            waiting.push(row.waiting);
+            keys.push(row.key);
+        }
+        let (mut tokens, mut policies, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        for row in texts {
+            tokens.push(row.tokens);
+            policies.push(row.policy);
+            ids.push(row.id);
+        }
+        let joint = self.folder.settings.encoding == Encoding::Joint;
+        cohort.images = pixels.map(|pixels| {
+            let run = match joint {
+                true => self.model.begin_joint(Some(pixels), &tokens, image_policies),
+                false => self.model.begin_images(pixels, image_policies),
+            };
+            Part { run, rows: waiting, keys }
         });
-        Cohort { images, texts: None, pending, layer: 0 }
+        if !joint && !tokens.is_empty() {
+            let run = self.model.begin_texts(&tokens, policies);
+            cohort.texts = Some(Part { run, rows: ids, keys: Vec::new() });
+        }
     }
 
     /// Pictures of the model's size as one tensor, `[pictures, 3, height, width]`.
-    fn pixels(&self, images: &[Image]) -> Tensor<4> {
+    fn pixels(&self, rows: &[ImageRow]) -> Tensor<4> {
         let side = self.folder.settings.image_size;
-        let values: Vec<f32> =
-            images.iter().flat_map(|image| image.pixels.values.iter().copied()).collect();
-        let data = TensorData::new(values, [images.len(), 3, side, side]);
+        let mut values = Vec::with_capacity(rows.len() * 3 * side * side);
+        rows.iter().for_each(|row| values.extend_from_slice(&row.image.pixels.values));
+        let data = TensorData::new(values, [rows.len(), 3, side, side]);
         Tensor::from_data(data, self.model.device())
     }
 
     /// One layer of both runs; requests that need none are ready at once.
-    pub(super) fn encode_layer(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
+    pub(super) fn encode_layer(&self, cohort: &mut Cohort) -> EncodeReport<Self> {
         let ready = cohort.take_ready();
         if !ready.is_empty() {
             let (layer, failed) = (cohort.layer, Vec::new());
             return EncodeReport { layer, rows: 0, ready, failed };
         }
-        cohort.layer += 1;
-        let mut rows = 0;
-        if let Some(part) = cohort.images.as_mut().filter(|part| !part.run.is_finished()) {
-            let report = self.layer(Branch::Image, &mut part.run);
-            rows += report.rows;
-            for (row, encoding) in report.exited {
-                let encoding = Arc::new(encoding);
-                if let Some(key) = part.keys.get(row) {
-                    self.images.insert(key.clone(), Arc::clone(&encoding));
-                    self.observer.image_cache(self.images.usage());
-                }
-                for id in &part.rows[row] {
-                    let pending = cohort.pending.get_mut(id);
-                    pending.expect("a row's requests wait for it").image =
-                        Some(Arc::clone(&encoding));
-                }
-            }
+        if let Some(rows) = cohort.newcomers.take() {
+            self.begin_branches(cohort, rows);
         }
-        if let Some(part) = cohort.texts.as_mut().filter(|part| !part.run.is_finished()) {
-            let report = self.layer(Branch::Text, &mut part.run);
-            rows += report.rows;
+        cohort.layer += 1;
+        let Cohort { images, texts, pending, .. } = cohort;
+        let (image, text) = self.compute_both(
+            || images.as_mut().and_then(|part| self.layer(Branch::Image, &mut part.run)),
+            || texts.as_mut().and_then(|part| self.layer(Branch::Text, &mut part.run)),
+        );
+        let rows = [&image, &text].into_iter().flatten().map(|report| report.rows).sum();
+        if let (Some(report), Some(part)) = (image, images) {
+            self.keep_images(report, part, pending);
+        }
+        if let (Some(report), Some(part)) = (text, texts) {
             for (row, encoding) in report.exited {
-                let pending = cohort.pending.get_mut(&part.rows[row]);
+                let pending = pending.get_mut(&part.rows[row]);
                 pending.expect("a row's request waits for it").text = Some(Arc::new(encoding));
             }
         }
@@ -196,35 +235,36 @@ impl BatchOfa {
         EncodeReport { layer, rows, ready, failed: Vec::new() }
     }
 
-    fn layer(&self, branch: Branch, run: &mut BranchRun) -> LayerReport {
+    /// Hands pictures' encodings to the requests that wait for them, and to the cache.
+    fn keep_images(
+        &self,
+        report: LayerReport,
+        part: &Part<Vec<RequestId>>,
+        pending: &mut BTreeMap<RequestId, Pending>,
+    ) {
+        for (row, encoding) in report.exited {
+            let encoding = Arc::new(encoding);
+            if let Some(Some(key)) = part.keys.get(row) {
+                let mut images = self.images();
+                images.insert(key.clone(), Arc::clone(&encoding));
+                self.observer.image_cache(images.usage());
+            }
+            for id in &part.rows[row] {
+                let pending = pending.get_mut(id).expect("a row's requests wait for it");
+                pending.image = Some(Arc::clone(&encoding));
+            }
+        }
+    }
+
+    /// One layer of a branch, if rows of it still run.
+    fn layer(&self, branch: Branch, run: &mut BranchRun) -> Option<LayerReport> {
+        if run.is_finished() {
+            return None;
+        }
         let report = self.model.encode_layer(run);
         let (layer, rows) = (report.layer, report.rows);
         self.observer.layer(&LayerStep { branch, layer, rows });
         self.gathered(branch, run.take_gathering());
-        report
-    }
-}
-
-/// The distinct pictures of a cohort.
-#[derive(Default)]
-struct ImageRows {
-    images: Vec<Image>,
-    policies: Vec<BranchPolicy>,
-    keys: Vec<CacheKey>,
-    waiting: Vec<Vec<RequestId>>,
-}
-
-impl ImageRows {
-    /// Adds a request to the row of its picture; there is one row per picture and policy.
-    fn add(&mut self, id: RequestId, key: CacheKey, request: &Request) {
-        match self.keys.iter().position(|other| *other == key) {
-            Some(row) => self.waiting[row].push(id),
-            None => {
-                self.images.push(request.image.clone());
-                self.policies.push(request.policy.image.clone());
-                self.keys.push(key);
-                self.waiting.push(vec![id]);
-            }
-        }
+        Some(report)
     }
 }

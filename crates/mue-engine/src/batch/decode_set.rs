@@ -42,7 +42,7 @@ impl DecodeSet {
 }
 
 impl BatchOfa {
-    pub(super) fn join_one(&mut self, set: &mut DecodeSet, id: RequestId, encoded: Encoded) {
+    pub(super) fn join_one(&self, set: &mut DecodeSet, id: RequestId, encoded: Encoded) {
         let Encoded { request, parts } = encoded;
         let trace = EncoderTrace::new(&parts, self.model.macs());
         match request.task {
@@ -62,7 +62,7 @@ impl BatchOfa {
     }
 
     /// Answers the entailments that have joined, then decodes one token of every caption.
-    pub(super) fn decode_step(&mut self, set: &mut DecodeSet) -> DecodeReport<Self> {
+    pub(super) fn decode_step(&self, set: &mut DecodeSet) -> DecodeReport<Self> {
         let mut report = DecodeReport {
             layer_rows: Vec::new(),
             events: Vec::new(),
@@ -84,7 +84,7 @@ impl BatchOfa {
     }
 
     fn answer(
-        &mut self,
+        &self,
         entailments: Vec<(RequestId, AnswerRequest, EncoderTrace)>,
         report: &mut DecodeReport<Self>,
     ) {

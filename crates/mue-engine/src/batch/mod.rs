@@ -4,7 +4,7 @@ mod cohort;
 mod decode_set;
 mod image_cache;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mue_batcher::{BatchModel, DecodeReport, EncodeReport, RequestId, Rows};
 use mue_model::{Gathering, NonFiniteLogits, Ofa};
@@ -13,6 +13,7 @@ use crate::answer::{Reply, TokenExit};
 use crate::model_folder::ModelFolder;
 use crate::observer::{Branch, EngineObserver};
 use crate::request::{Request, Task};
+use crate::threads::{compute, compute_both};
 
 pub(crate) use self::cohort::{Cohort, Encoded};
 pub(crate) use self::decode_set::DecodeSet;
@@ -22,11 +23,30 @@ pub(crate) use self::image_cache::ImageCache;
 pub struct BatchOfa {
     pub(crate) model: Ofa,
     pub(crate) folder: Arc<ModelFolder>,
-    pub(crate) images: ImageCache,
+    /// Only encoding looks in here.
+    pub(crate) images: Mutex<ImageCache>,
     pub(crate) observer: Arc<dyn EngineObserver>,
 }
 
 impl BatchOfa {
+    pub(crate) fn images(&self) -> MutexGuard<'_, ImageCache> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a step: on the CPU, on the threads that compute there; a GPU is fed from one thread.
+    fn compute<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
+        if self.model.is_on_host() { compute(step) } else { step() }
+    }
+
+    /// Runs two independent parts of a step, on the CPU at the same time.
+    fn compute_both<A: Send, B: Send>(
+        &self,
+        one: impl FnOnce() -> A + Send,
+        other: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        if self.model.is_on_host() { compute_both(one, other) } else { (one(), other()) }
+    }
+
     /// Tells of rows that were moved, if any were.
     fn gathered(&self, branch: Branch, gathering: Gathering) {
         if gathering.moves > 0 {
@@ -60,7 +80,7 @@ impl BatchModel for BatchOfa {
     }
 
     fn encode(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
-        self.encode_layer(cohort)
+        self.compute(|| self.encode_layer(cohort))
     }
 
     fn retain_encode(&mut self, cohort: &mut Cohort, keep: &dyn Fn(RequestId) -> bool) {
@@ -72,13 +92,23 @@ impl BatchModel for BatchOfa {
     }
 
     fn join(&mut self, set: &mut DecodeSet, encoded: Vec<(RequestId, Encoded)>) {
-        for (id, encoded) in encoded {
-            self.join_one(set, id, encoded);
-        }
+        self.compute(|| {
+            for (id, encoded) in encoded {
+                self.join_one(set, id, encoded);
+            }
+        });
     }
 
     fn decode(&mut self, set: &mut DecodeSet) -> DecodeReport<Self> {
-        self.decode_step(set)
+        self.compute(|| self.decode_step(set))
+    }
+
+    fn encode_and_decode(
+        &mut self,
+        cohort: &mut Cohort,
+        set: &mut DecodeSet,
+    ) -> (EncodeReport<Self>, DecodeReport<Self>) {
+        self.compute_both(|| self.encode_layer(cohort), || self.decode_step(set))
     }
 
     fn retain_decode(&mut self, set: &mut DecodeSet, keep: &dyn Fn(RequestId) -> bool) {

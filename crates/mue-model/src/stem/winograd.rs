@@ -6,6 +6,7 @@
 //! product for each of the 16 places of a tile. The transforms run in the host's memory.
 
 use burn::tensor::{Tensor, TensorData};
+use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use crate::host::vectorised;
@@ -108,8 +109,7 @@ impl Tiles {
             |padded, (channel, places)| {
                 for picture in 0..batch {
                     let plane = &features[(picture * channels + channel) * pixels..][..pixels];
-                    let place = |number| (number * batch + picture) * tiles;
-                    vectorised(|| padded.transform(plane, places, place));
+                    vectorised(InputPass { padded, plane, places, picture, batch });
                 }
             },
         );
@@ -124,12 +124,8 @@ impl Tiles {
         features.par_chunks_mut(pixels).enumerate().for_each_init(
             || vec![0.0; 4 * self.columns],
             |sums, (plane, features)| {
-                let (picture, channel) = (plane / channels, plane % channels);
-                let place = |number: usize| {
-                    let tiles = ((number * channels + channel) * batch + picture) * self.count();
-                    &products[tiles..tiles + self.count()]
-                };
-                vectorised(|| self.output_plane(place, bias[channel], sums, features));
+                let of = [plane / channels, plane % channels];
+                vectorised(OutputPass { tiles: self, products, batch, bias, of, sums, features });
             },
         );
         features
@@ -167,6 +163,52 @@ impl Tiles {
                 *end = rectified(a + b + c + bias);
             }
         }
+    }
+}
+
+/// A channel of one picture on its way into the products.
+struct InputPass<'a> {
+    padded: &'a mut Padded,
+    plane: &'a [f32],
+    places: &'a mut [f32],
+    picture: usize,
+    batch: usize,
+}
+
+impl NullaryFnOnce for InputPass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { padded, plane, places, picture, batch } = self;
+        let tiles = padded.tiles.count();
+        padded.transform(plane, places, |number| (number * batch + picture) * tiles);
+    }
+}
+
+/// A channel of one picture on its way out of the products.
+struct OutputPass<'a> {
+    tiles: Tiles,
+    products: &'a [f32],
+    batch: usize,
+    bias: &'a [f32],
+    /// Picture and channel.
+    of: [usize; 2],
+    sums: &'a mut [f32],
+    features: &'a mut [f32],
+}
+
+impl NullaryFnOnce for OutputPass<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { tiles, products, batch, bias, of: [picture, channel], sums, features } = self;
+        let place = |number: usize| {
+            let first = ((number * bias.len() + channel) * batch + picture) * tiles.count();
+            &products[first..first + tiles.count()]
+        };
+        tiles.output_plane(place, bias[channel], sums, features);
     }
 }
 
