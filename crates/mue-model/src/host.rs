@@ -26,6 +26,15 @@ pub(crate) fn in_host_memory(device: &Device) -> bool {
     answer
 }
 
+/// Computes two things at the same time, if they are computed in the host's memory.
+pub(crate) fn both<A: Send, B: Send>(
+    device: &Device,
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
+    if in_host_memory(device) { rayon::join(one, other) } else { (one(), other()) }
+}
+
 /// Runs a loop as wide as this processor's vectors are.
 ///
 /// What is not inlined is compiled for the least processor, and the body of a closure that is not

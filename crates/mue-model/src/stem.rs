@@ -17,7 +17,7 @@ use rayon::prelude::*;
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
-use crate::host::in_host_memory;
+use crate::host::{both, in_host_memory};
 use crate::weights::Loader;
 
 /// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
@@ -169,16 +169,20 @@ impl Bottleneck {
     }
 
     fn forward(&self, features: Tensor<4>, spatial: Option<&winograd::Kernel>) -> Tensor<4> {
-        let shortcut = match &self.shortcut {
+        let past = || match &self.shortcut {
             Some(conv) => pointwise(conv, features.clone()),
             None => features.clone(),
         };
-        let hidden = relu(self.reduce.forward(features));
-        let hidden = match spatial {
-            Some(kernel) => kernel.convolve_relu(hidden),
-            None => relu(self.spatial.forward(hidden)),
+        let through = || {
+            let hidden = relu(self.reduce.forward(features.clone()));
+            let hidden = match spatial {
+                Some(kernel) => kernel.convolve_relu(hidden),
+                None => relu(self.spatial.forward(hidden)),
+            };
+            self.expand.forward(hidden)
         };
-        relu(self.expand.forward(hidden) + shortcut)
+        let (past, through) = both(&features.device(), past, through);
+        relu(through + past)
     }
 }
 

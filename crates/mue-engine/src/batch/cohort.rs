@@ -166,34 +166,33 @@ impl BatchOfa {
         Pending { request, image: None, text: None, joint: true }
     }
 
-    /// Runs the stem, embeds the texts and begins the branches.
-    fn begin_branches(&self, cohort: &mut Cohort, rows: Newcomers) {
-        let Newcomers { images, texts } = rows;
-        let pixels = (!images.is_empty()).then(|| self.pixels(&images));
-        let (mut image_policies, mut waiting, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for row in images {
-            image_policies.push(row.policy);
-            waiting.push(row.waiting);
-            keys.push(row.key);
+    /// Runs the stem on pictures, which in joint encoding have their texts beside them.
+    fn begin_images(&self, images: Vec<ImageRow>, texts: Vec<TextRow>) -> Part<Vec<RequestId>> {
+        let pixels = self.pixels(&images);
+        let (mut policies, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for ImageRow { policy, waiting, key, .. } in images {
+            policies.push(policy);
+            rows.push(waiting);
+            keys.push(key);
         }
-        let (mut tokens, mut policies, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+        let run = match self.folder.settings.encoding {
+            Encoding::Decomposed => self.model.begin_images(pixels, policies),
+            Encoding::Joint => {
+                let tokens: Vec<Vec<u32>> = texts.into_iter().map(|row| row.tokens).collect();
+                self.model.begin_joint(Some(pixels), &tokens, policies)
+            }
+        };
+        Part { run, rows, keys }
+    }
+
+    fn begin_texts(&self, texts: Vec<TextRow>) -> Part<RequestId> {
+        let (mut tokens, mut policies, mut rows) = (Vec::new(), Vec::new(), Vec::new());
         for row in texts {
             tokens.push(row.tokens);
             policies.push(row.policy);
-            ids.push(row.id);
+            rows.push(row.id);
         }
-        let joint = self.folder.settings.encoding == Encoding::Joint;
-        cohort.images = pixels.map(|pixels| {
-            let run = match joint {
-                true => self.model.begin_joint(Some(pixels), &tokens, image_policies),
-                false => self.model.begin_images(pixels, image_policies),
-            };
-            Part { run, rows: waiting, keys }
-        });
-        if !joint && !tokens.is_empty() {
-            let run = self.model.begin_texts(&tokens, policies);
-            cohort.texts = Some(Part { run, rows: ids, keys: Vec::new() });
-        }
+        Part { run: self.model.begin_texts(&tokens, policies), rows, keys: Vec::new() }
     }
 
     /// Pictures of the model's size as one tensor, `[pictures, 3, height, width]`.
@@ -212,14 +211,29 @@ impl BatchOfa {
             let (layer, failed) = (cohort.layer, Vec::new());
             return EncodeReport { layer, rows: 0, ready, failed };
         }
-        if let Some(rows) = cohort.newcomers.take() {
-            self.begin_branches(cohort, rows);
-        }
         cohort.layer += 1;
-        let Cohort { images, texts, pending, .. } = cohort;
+        let Cohort { newcomers, images, texts, pending, .. } = cohort;
+        let (new_images, mut new_texts) = match newcomers.take() {
+            Some(Newcomers { images, texts }) => (images, texts),
+            None => (Vec::new(), Vec::new()),
+        };
+        let beside = match self.folder.settings.encoding {
+            Encoding::Joint => std::mem::take(&mut new_texts),
+            Encoding::Decomposed => Vec::new(),
+        };
         let (image, text) = self.compute_both(
-            || images.as_mut().and_then(|part| self.layer(Branch::Image, &mut part.run)),
-            || texts.as_mut().and_then(|part| self.layer(Branch::Text, &mut part.run)),
+            || {
+                if !new_images.is_empty() {
+                    *images = Some(self.begin_images(new_images, beside));
+                }
+                images.as_mut().and_then(|part| self.layer(Branch::Image, &mut part.run))
+            },
+            || {
+                if !new_texts.is_empty() {
+                    *texts = Some(self.begin_texts(new_texts));
+                }
+                texts.as_mut().and_then(|part| self.layer(Branch::Text, &mut part.run))
+            },
         );
         let rows = [&image, &text].into_iter().flatten().map(|report| report.rows).sum();
         if let (Some(report), Some(part)) = (image, images) {
