@@ -85,6 +85,8 @@ pub struct EncodeStep {
     pub ready: usize,
     /// How long it took.
     pub duration: Duration,
+    /// Whether rows decoded at the same time: their step took as long, and is told before.
+    pub beside_decode: bool,
 }
 
 /// Requests joined the decode set.
@@ -105,6 +107,8 @@ pub struct DecodeStep<'a> {
     pub layer_rows: &'a [usize],
     /// How long it took.
     pub duration: Duration,
+    /// Whether rows encoded at the same time.
+    pub beside_encode: bool,
 }
 
 /// How a request ended.

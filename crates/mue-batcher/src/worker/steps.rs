@@ -72,16 +72,21 @@ impl<M: BatchModel> Worker<M> {
         });
         let now = clock();
         match report {
-            Ok(report) => self.encoded(report, (before, now)),
+            Ok(report) => self.encoded(report, (before, now), false),
             Err(panicked) => self.lose(&panicked, now),
         }
         Turn::Again
     }
 
-    fn encoded(&mut self, report: EncodeReport<M>, (before, now): (Instant, Instant)) {
+    fn encoded(
+        &mut self,
+        report: EncodeReport<M>,
+        (before, now): (Instant, Instant),
+        beside_decode: bool,
+    ) {
         let EncodeReport { layer, rows, ready, failed } = report;
         let duration = now.saturating_duration_since(before);
-        let step = EncodeStep { layer, rows, ready: ready.len(), duration };
+        let step = EncodeStep { layer, rows, ready: ready.len(), duration, beside_decode };
         self.observer().encode_step(&step);
         self.fail(failed, now);
         self.keep_ready(ready, now);
@@ -120,7 +125,7 @@ impl<M: BatchModel> Worker<M> {
         self.live.join(&joining, before);
         let now = clock();
         match report {
-            Ok(report) => self.decoded(report, (&joining, rows), (before, now)),
+            Ok(report) => self.decoded(report, (&joining, rows), (before, now), false),
             Err(panicked) => self.lose(&panicked, now),
         }
         Turn::Again
@@ -140,8 +145,8 @@ impl<M: BatchModel> Worker<M> {
         let now = clock();
         match reports {
             Ok((encoded, decoded)) => {
-                self.decoded(decoded, (&joining, rows), (before, now));
-                self.encoded(encoded, (before, now));
+                self.decoded(decoded, (&joining, rows), (before, now), true);
+                self.encoded(encoded, (before, now), true);
             }
             Err(panicked) => self.lose(&panicked, now),
         }
@@ -158,13 +163,15 @@ impl<M: BatchModel> Worker<M> {
         report: DecodeReport<M>,
         (joining, rows): (&[RequestId], usize),
         (before, now): (Instant, Instant),
+        beside_encode: bool,
     ) {
         if !joining.is_empty() {
             self.observer().joined(&Join { requests: joining, rows });
         }
         let duration = now.saturating_duration_since(before);
         let layer_rows = &report.layer_rows;
-        self.observer().decode_step(&DecodeStep { rows, layer_rows, duration });
+        let step = DecodeStep { rows, layer_rows, duration, beside_encode };
+        self.observer().decode_step(&step);
         self.live.note_decode();
         self.hand_out(report, now);
     }

@@ -103,7 +103,9 @@ impl Observer for Record {
     fn decode_step(&self, step: &DecodeStep<'_>) {
         let mut seen = self.seen();
         seen.decodes.add(step.rows);
-        seen.busy += step.duration;
+        if !step.beside_encode {
+            seen.busy += step.duration;
+        }
     }
 
     fn ended(&self, _id: RequestId, end: &End) {

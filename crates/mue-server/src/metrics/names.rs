@@ -85,7 +85,10 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
     (QUALITY_FLOOR, "Quality floors that requests ask for, by task"),
     (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),
-    (STEP_DURATION, "Time of a step of the model: start, encode, decode"),
+    (
+        STEP_DURATION,
+        "Time of a step of the model: start, encode, decode, or both of these at the same time",
+    ),
 ];
 
 /// Buckets of durations: from the overhead of a demo model to a long queue.

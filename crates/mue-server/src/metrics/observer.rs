@@ -43,12 +43,14 @@ impl Observer for Metrics {
     }
 
     fn encode_step(&self, step: &EncodeStep) {
-        self.step("encode", step.duration);
+        self.step(if step.beside_decode { "both" } else { "encode" }, step.duration);
     }
 
     fn decode_step(&self, step: &DecodeStep<'_>) {
         self.histogram(names::DECODE_ROWS, &[]).record(step.rows as f64);
-        self.step("decode", step.duration);
+        if !step.beside_encode {
+            self.step("decode", step.duration);
+        }
     }
 
     fn ended(&self, _id: RequestId, end: &End) {
