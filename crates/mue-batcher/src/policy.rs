@@ -5,7 +5,8 @@
 pub enum Policy {
     /// Rows leave and join after every step, and newcomers encode while the others decode.
     Continuous {
-        /// Encoder steps for each token that is decoded beside them: what a token can be delayed by.
+        /// Encoder steps for each token, which is decoded beside the last of them: what a token can
+        /// be delayed by, and by a cohort's start.
         encode_steps_max: u32,
         /// Decode steps in a row while a cohort could start: what a newcomer can be delayed by.
         decode_steps_max: u32,
@@ -64,7 +65,7 @@ pub enum Step {
 /// Chooses the next step.
 ///
 /// Rows that encode and rows that decode do not touch each other, so both take a step at the same
-/// time where the machine can: with `encode_steps_max` at one, always. Where it cannot, a decode step
+/// time where the machine can: always with `encode_steps_max` at one. Where it cannot, a decode step
 /// costs much the same for few rows as for many, and throughput is best when whoever may encode goes
 /// first and keeps the decode set full; so more encoder steps may go before each token. While rows
 /// decode, `refill_rows_min` holds small cohorts back until enough rows are free and waiting, for at

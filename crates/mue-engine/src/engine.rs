@@ -220,7 +220,8 @@ impl Builder {
             observer: Arc::clone(&self.observer),
         };
         // After a panic too: the cache starts empty.
-        self.observer.image_cache(model.images().usage());
+        let usage = model.images().usage();
+        self.observer.image_cache(usage);
         Ok(if self.settings.warm_up { warm_up::run(model) } else { model })
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use mue_batcher::Observer;
 use mue_model::{GatherCost, Gathering};
 
-/// Hears what the batcher decides and what the model computes.
+/// Hears what the batcher decides and what the model computes: the latter on the CPU from the
+/// threads that compute, maybe several at a time.
 pub trait EngineObserver: Observer {
     /// The model answered for the first time, and gathering was measured.
     fn warmed_up(&self, _duration: Duration, _gather: &GatherCost) {}

@@ -17,7 +17,8 @@ pub(crate) fn run(mut model: BatchOfa) -> BatchOfa {
     let observer = std::mem::replace(&mut model.observer, Arc::new(NoObserver));
     answer_grey_picture(&mut model);
     model.images().clear();
-    let gather = model.model.measure_gather(model.folder.settings.image_size);
+    let side = model.folder.settings.image_size;
+    let gather = model.compute(|| model.model.measure_gather(side));
     let options = RunOptions { gather, ..model.model.options() };
     model.model = model.model.with_options(options);
     model.observer = observer;

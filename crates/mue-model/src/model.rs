@@ -237,14 +237,15 @@ impl Ofa {
     }
 
     fn prompt(&self, tokens: &[u32]) -> Arc<Prompt> {
-        let mut prompts = self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(prompt) = prompts.iter().find(|prompt| prompt.tokens == tokens) {
-            return Arc::clone(prompt);
-        }
-        let prompt = Arc::new(self.encode_prompt(tokens));
-        prompts.insert(0, Arc::clone(&prompt));
-        prompts.truncate(PROMPTS_MAX);
-        prompt
+        let prompts = || self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = prompts().iter().find(|prompt| prompt.tokens == tokens).map(Arc::clone);
+        known.unwrap_or_else(|| {
+            let prompt = Arc::new(self.encode_prompt(tokens));
+            let mut prompts = prompts();
+            prompts.insert(0, Arc::clone(&prompt));
+            prompts.truncate(PROMPTS_MAX);
+            prompt
+        })
     }
 
     fn encode_prompt(&self, tokens: &[u32]) -> Prompt {

@@ -108,9 +108,13 @@ impl BranchEncoding {
     }
 
     fn keys_values(&self, decoder: &Decoder, layer: usize) -> KeysValues {
-        let project =
-            || decoder.layers[layer].cross_keys_values(self.states.clone()).map(contiguous);
-        self.keys_values[layer].get_or_init(project).clone()
+        let kept = &self.keys_values[layer];
+        if let Some(kept) = kept.get() {
+            return kept.clone();
+        }
+        // Not made inside the cell: a thread that waits there may run other work that looks at it.
+        let made = decoder.layers[layer].cross_keys_values(self.states.clone()).map(contiguous);
+        kept.get_or_init(|| made).clone()
     }
 }
 

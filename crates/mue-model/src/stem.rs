@@ -12,7 +12,6 @@ use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Slice, Tensor};
-
 use rayon::prelude::*;
 
 use crate::buckets::Grid;
@@ -169,10 +168,6 @@ impl Bottleneck {
     }
 
     fn forward(&self, features: Tensor<4>, spatial: Option<&winograd::Kernel>) -> Tensor<4> {
-        let past = || match &self.shortcut {
-            Some(conv) => pointwise(conv, features.clone()),
-            None => features.clone(),
-        };
         let through = || {
             let hidden = relu(self.reduce.forward(features.clone()));
             let hidden = match spatial {
@@ -181,6 +176,10 @@ impl Bottleneck {
             };
             self.expand.forward(hidden)
         };
+        let Some(shortcut) = &self.shortcut else {
+            return relu(through() + features.clone());
+        };
+        let past = || pointwise(shortcut, features.clone());
         let (past, through) = both(&features.device(), past, through);
         relu(through + past)
     }

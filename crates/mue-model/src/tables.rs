@@ -1,7 +1,7 @@
 //! Position biases, computed once per grid, text length and layer, and shared by every request.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::Tensor;
 
@@ -51,17 +51,30 @@ impl<K: PartialEq, V> Recent<K, V> {
         Self { entries: Mutex::new(VecDeque::new()), entries_max }
     }
 
+    /// Makes what is not there without holding the lock: a thread that waits for others inside may
+    /// run another step's work meanwhile, which may look here too.
     fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = entries.iter().position(|entry| entry.0 == key);
-        let entry = match place.and_then(|place| entries.remove(place)) {
-            Some(entry) => entry,
-            None => (key, Arc::new(make())),
-        };
-        let value = Arc::clone(&entry.1);
-        entries.push_front(entry);
+        if let Some(value) = self.get(&key) {
+            return value;
+        }
+        let value = Arc::new(make());
+        let mut entries = self.lock();
+        entries.push_front((key, Arc::clone(&value)));
         entries.truncate(self.entries_max);
         value
+    }
+
+    fn get(&self, key: &K) -> Option<Arc<V>> {
+        let mut entries = self.lock();
+        let place = entries.iter().position(|entry| entry.0 == *key)?;
+        let entry = entries.remove(place)?;
+        let value = Arc::clone(&entry.1);
+        entries.push_front(entry);
+        Some(value)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(K, Arc<V>)>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

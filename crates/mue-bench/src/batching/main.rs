@@ -72,7 +72,7 @@ fn main() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "| load | policy | answers/s | p50 ms | p99 ms | encoding | a cohort's rows | decoding | a step's rows |"
+        "| load | policy | answers/s | p50 ms | p99 ms | time with encoding | a cohort's rows | time with decoding | a step's rows |"
     )?;
     writeln!(out, "|---|---|---|---|---|---|---|---|---|")?;
     let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));

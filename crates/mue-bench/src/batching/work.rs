@@ -10,7 +10,7 @@ use mue_engine::batcher::{CohortStart, DecodeStep, EncodeStep, Observer};
 #[derive(Debug, Default)]
 pub(crate) struct Work(Mutex<Sums>);
 
-/// Durations and rows of steps.
+/// Durations and rows of steps. What encodes and what decodes at the same time counts in both.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sums {
     pub(crate) encode: Duration,

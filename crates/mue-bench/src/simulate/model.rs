@@ -1,7 +1,7 @@
 //! A model that computes nothing, in the time that the cost model states.
 //!
-//! It does what `mue-engine`'s does on a device that does one thing at a time, as a GPU: a layer and a
-//! token take turns, where a CPU would do both at once. Pictures and texts of a cohort run side by side, entailments
+//! It does what `mue-engine`'s does on a device that does one thing at a time, as a GPU: a layer and
+//! a token take turns, where a CPU would do both at once. Pictures and texts of a cohort run side by side, entailments
 //! that have joined are answered before the captions' next token, and a row is computed at the
 //! layers that it needs and no others.
 
@@ -92,12 +92,14 @@ impl BatchModel for SimulatedModel {
         &mut self,
         jobs: Vec<(RequestId, Job)>,
     ) -> (Cohort, Vec<(RequestId, Infallible)>) {
-        self.clock.advance(self.costs.stem.time(jobs.len()));
         (Cohort { layer: 0, jobs }, Vec::new())
     }
 
     fn encode(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
         let (images, texts) = cohort.active_rows();
+        if cohort.layer == 0 {
+            self.clock.advance(self.costs.stem.time(images));
+        }
         self.clock.advance(self.costs.image_layer.time(images) + self.costs.text_layer.time(texts));
         cohort.layer += 1;
         let layer = cohort.layer;

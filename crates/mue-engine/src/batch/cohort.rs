@@ -40,6 +40,22 @@ struct Newcomers {
     texts: Vec<TextRow>,
 }
 
+impl Newcomers {
+    /// Adds a request to the row of its picture.
+    fn add_image(&mut self, id: RequestId, key: CacheKey, request: &Request) {
+        let same = self.images.iter_mut().find(|row| row.key.as_ref() == Some(&key));
+        match same {
+            Some(row) => row.waiting.push(id),
+            None => self.images.push(ImageRow {
+                image: request.image.clone(),
+                policy: request.policy.image.clone(),
+                key: Some(key),
+                waiting: vec![id],
+            }),
+        }
+    }
+}
+
 /// A picture, and who waits for it; there is one row per picture and policy.
 struct ImageRow {
     image: Image,
@@ -131,16 +147,8 @@ impl BatchOfa {
         let key = CacheKey::new(&request.image, &request.policy.image);
         let image = self.images().get(&key);
         self.observer.image_looked_up(image.is_some());
-        let same = rows.images.iter_mut().find(|row| row.key.as_ref() == Some(&key));
-        match same {
-            _ if image.is_some() => {}
-            Some(row) => row.waiting.push(id),
-            None => rows.images.push(ImageRow {
-                image: request.image.clone(),
-                policy: request.policy.image.clone(),
-                key: Some(key),
-                waiting: vec![id],
-            }),
+        if image.is_none() {
+            rows.add_image(id, key, &request);
         }
         let policy = &request.policy.text;
         let text = match &request.task {
@@ -259,9 +267,12 @@ impl BatchOfa {
         for (row, encoding) in report.exited {
             let encoding = Arc::new(encoding);
             if let Some(Some(key)) = part.keys.get(row) {
-                let mut images = self.images();
-                images.insert(key.clone(), Arc::clone(&encoding));
-                self.observer.image_cache(images.usage());
+                let usage = {
+                    let mut images = self.images();
+                    images.insert(key.clone(), Arc::clone(&encoding));
+                    images.usage()
+                };
+                self.observer.image_cache(usage);
             }
             for id in &part.rows[row] {
                 let pending = pending.get_mut(id).expect("a row's requests wait for it");

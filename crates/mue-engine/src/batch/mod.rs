@@ -3,6 +3,8 @@
 mod cohort;
 mod decode_set;
 mod image_cache;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,7 +25,7 @@ pub(crate) use self::image_cache::ImageCache;
 pub struct BatchOfa {
     pub(crate) model: Ofa,
     pub(crate) folder: Arc<ModelFolder>,
-    /// Only encoding looks in here.
+    /// Locked, because encoding shares the rest with decoding; only encoding looks in here.
     pub(crate) images: Mutex<ImageCache>,
     pub(crate) observer: Arc<dyn EngineObserver>,
 }
@@ -34,7 +36,7 @@ impl BatchOfa {
     }
 
     /// Runs a step: on the CPU, on the threads that compute there; a GPU is fed from one thread.
-    fn compute<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
+    pub(crate) fn compute<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
         if self.model.is_on_host() { compute(step) } else { step() }
     }
 

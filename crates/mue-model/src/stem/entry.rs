@@ -37,10 +37,13 @@ struct Block {
 }
 
 impl Entry {
-    /// Of a convolution of stride 2 that is padded by half its kernel.
+    /// Of a convolution of stride 2 whose kernel is square and odd, padded by half of it.
     pub(crate) fn new(conv: &Conv2d) -> Option<Self> {
         let bias = conv.bias.as_ref()?;
-        let [channels, inputs, kernel, _] = conv.weight.dims();
+        let [channels, inputs, kernel, width] = conv.weight.dims();
+        if conv.stride != [2, 2] || kernel != width || kernel % 2 == 0 {
+            return None;
+        }
         let (weight, bias) = (to_host(conv.weight.val()), to_host(bias.val()));
         let taps = inputs * kernel * kernel;
         let block = |first: usize| {
@@ -54,7 +57,7 @@ impl Entry {
             Block { weights, bias: of(&bias, 1, 0) }
         };
         let blocks = (0..channels).step_by(CHANNELS).map(block).collect();
-        (conv.stride == [2, 2]).then_some(Self { blocks, channels, inputs, kernel })
+        Some(Self { blocks, channels, inputs, kernel })
     }
 
     /// `[batch, 3, height, width]` to `[batch, channels, height / 4, width / 4]`, rounded up.

@@ -87,7 +87,7 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),
     (
         STEP_DURATION,
-        "Time of a step of the model: start, encode, decode, or both of these at the same time",
+        "Time of a step of the model: start, encode (first with the stem), decode, or these two at once (both)",
     ),
 ];
 

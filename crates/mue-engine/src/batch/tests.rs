@@ -1,0 +1,67 @@
+//! What becomes of requests that nobody waits for any more before their cohort's first layer.
+
+use mue_batcher::NoObserver;
+use mue_data::PixelTensor;
+
+use super::*;
+use crate::device::DeviceChoice;
+use crate::model_folder::ModelSource;
+use crate::request::Image;
+use crate::settings::{Encoding, ExitChoice};
+
+fn model(encoding: Encoding) -> BatchOfa {
+    let mut folder = ModelFolder::open(ModelSource::Demo).unwrap();
+    folder.settings.encoding = encoding;
+    let device = DeviceChoice::Flex.open().unwrap();
+    let model = folder.load(&device, crate::EngineSettings::default().options).unwrap();
+    let images = Mutex::new(ImageCache::new(0));
+    BatchOfa { model, folder: Arc::new(folder), images, observer: Arc::new(NoObserver) }
+}
+
+fn requests(model: &BatchOfa) -> Vec<(RequestId, Request)> {
+    let side = model.folder.settings.image_size;
+    let picture = |shade: f32| {
+        let values = vec![shade; 3 * side * side];
+        Image::new(PixelTensor { values, height: side, width: side })
+    };
+    let entailment = |shade: f32, text: &str| {
+        model.folder.entailment(picture(shade), ExitChoice::Off, (None, text)).unwrap()
+    };
+    let search = &model.folder.settings.search;
+    let requests = [
+        entailment(0.3, "there is a red circle"),
+        entailment(0.3, "there is no circle"),
+        entailment(-0.5, "there are two squares"),
+        model.folder.caption(picture(0.9), ExitChoice::Off, search).unwrap(),
+    ];
+    let ids = (0..).map(RequestId::from);
+    ids.zip(requests).collect()
+}
+
+/// Rows of each layer, and who becomes ready.
+fn encode(model: &mut BatchOfa, mut cohort: Cohort, count: usize) -> (Vec<usize>, Vec<RequestId>) {
+    let (mut rows, mut ready) = (Vec::new(), Vec::new());
+    while ready.len() < count {
+        let report = model.encode(&mut cohort);
+        rows.push(report.rows);
+        ready.extend(report.ready.into_iter().map(|(id, _)| id));
+    }
+    (rows, ready)
+}
+
+#[test]
+fn who_leaves_before_the_first_layer_costs_nothing() {
+    for encoding in [Encoding::Decomposed, Encoding::Joint] {
+        let mut model = model(encoding);
+        for kept in [vec![1], vec![0, 2], vec![3], vec![1, 3]] {
+            let keep = |id: RequestId| kept.contains(&u64::from(id));
+            let all = requests(&model);
+            let (mut cohort, _) = model.begin_encode(all);
+            model.retain_encode(&mut cohort, &keep);
+            let found = encode(&mut model, cohort, kept.len());
+            let alone = requests(&model).into_iter().filter(|(id, _)| keep(*id)).collect();
+            let (cohort, _) = model.begin_encode(alone);
+            assert_eq!(found, encode(&mut model, cohort, kept.len()), "{encoding:?} {kept:?}");
+        }
+    }
+}
