@@ -46,11 +46,6 @@ impl<M: BatchModel> Machine<M> {
         self.running.is_some()
     }
 
-    /// What is encoded and about to join the decode set.
-    pub(crate) fn ready(&self) -> &[(RequestId, M::Encoded)] {
-        self.running.as_ref().map_or(&[], |running| &running.ready)
-    }
-
     pub(crate) fn build(&mut self) -> Result<(), BuildError> {
         let factory = &mut self.factory;
         let built = catch_unwind(AssertUnwindSafe(|| {

@@ -91,8 +91,8 @@ impl<M: BatchModel> Worker<M> {
             }
             Plan::Start(cohort) => self.start(cohort, clock),
             Plan::Encode => self.encode(clock),
-            Plan::Decode => self.decode(clock),
-            Plan::Both => self.encode_and_decode(clock),
+            Plan::Decode => self.decode(false, clock),
+            Plan::Both => self.decode(true, clock),
             Plan::Build => self.build(clock),
             Plan::Rest(until) => Turn::Idle { until },
         };

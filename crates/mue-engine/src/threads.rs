@@ -30,11 +30,3 @@ pub fn threads() -> usize {
 pub(crate) fn compute<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     rayon::scope(|_| work())
 }
-
-/// Computes two things at the same time, on those threads.
-pub(crate) fn compute_both<A: Send, B: Send>(
-    one: impl FnOnce() -> A + Send,
-    other: impl FnOnce() -> B + Send,
-) -> (A, B) {
-    rayon::join(one, other)
-}

@@ -1,7 +1,7 @@
 //! The model: parameters, what is computed once from them, and the constant prompt.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -12,12 +12,12 @@ use crate::decoder::Decoder;
 use crate::encoder::Encoder;
 use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal};
 use crate::gather::GatherCost;
-use crate::host::in_host_memory;
+use crate::host::{both, in_host_memory};
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
 use crate::source::{Branch, BranchEncoding, BranchExit, Source};
 use crate::stem::StemKernels;
-use crate::tables::Tables;
+use crate::tables::{Recent, Tables};
 use crate::weights::{Epsilons, LoadError, Loader, ParamNames, RawTensor};
 
 /// The parameters of an OFA model; MuE adds none.
@@ -96,13 +96,13 @@ pub struct Ofa {
     macs: MacModel,
     tables: Tables,
     stem_kernels: StemKernels,
-    prompts: Mutex<Vec<Arc<Prompt>>>,
+    /// By their tokens.
+    prompts: Recent<Vec<u32>, Prompt>,
 }
 
 /// A constant text, encoded at full depth once, so that any policy can choose its layer.
 #[derive(Debug)]
 struct Prompt {
-    tokens: Vec<u32>,
     similarities: Vec<f32>,
     /// One encoding per layer.
     encodings: Vec<Arc<BranchEncoding>>,
@@ -139,7 +139,7 @@ impl Ofa {
             device: device.clone(),
             options: RunOptions::default(),
             stem_kernels: network.encoder.stem().kernels(),
-            prompts: Mutex::new(Vec::new()),
+            prompts: Recent::new(PROMPTS_MAX),
             network,
             config,
         })
@@ -209,6 +209,16 @@ impl Ofa {
         in_host_memory(self.device())
     }
 
+    /// Does two things that do not touch each other: on the CPU at the same time, on the threads
+    /// that compute; a GPU is fed one after the other.
+    pub fn both<A: Send, B: Send>(
+        &self,
+        one: impl FnOnce() -> A + Send,
+        other: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
+        both(self.device(), one, other)
+    }
+
     /// How it runs.
     pub fn options(&self) -> RunOptions {
         self.options
@@ -237,15 +247,7 @@ impl Ofa {
     }
 
     fn prompt(&self, tokens: &[u32]) -> Arc<Prompt> {
-        let prompts = || self.prompts.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = prompts().iter().find(|prompt| prompt.tokens == tokens).map(Arc::clone);
-        known.unwrap_or_else(|| {
-            let prompt = Arc::new(self.encode_prompt(tokens));
-            let mut prompts = prompts();
-            prompts.insert(0, Arc::clone(&prompt));
-            prompts.truncate(PROMPTS_MAX);
-            prompt
-        })
+        self.prompts.get_or_insert_with(tokens.to_vec(), || self.encode_prompt(tokens))
     }
 
     fn encode_prompt(&self, tokens: &[u32]) -> Prompt {
@@ -271,7 +273,7 @@ impl Ofa {
                 Arc::new(encoding.into_constant())
             })
             .collect();
-        Prompt { tokens: tokens.to_vec(), similarities, encodings }
+        Prompt { similarities, encodings }
     }
 
     /// Joins finished branches into what a decoder attends to.

@@ -41,19 +41,19 @@ pub(crate) struct DecoderTables {
 
 /// A few most recently used values by key.
 #[derive(Debug)]
-struct Recent<K, V> {
+pub(crate) struct Recent<K, V> {
     entries: Mutex<VecDeque<(K, Arc<V>)>>,
     entries_max: usize,
 }
 
 impl<K: PartialEq, V> Recent<K, V> {
-    fn new(entries_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize) -> Self {
         Self { entries: Mutex::new(VecDeque::new()), entries_max }
     }
 
     /// Makes what is not there without holding the lock: a thread that waits for others inside may
     /// run another step's work meanwhile, which may look here too.
-    fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+    pub(crate) fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
         if let Some(value) = self.get(&key) {
             return value;
         }

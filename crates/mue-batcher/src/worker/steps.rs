@@ -113,67 +113,44 @@ impl<M: BatchModel> Worker<M> {
         }
     }
 
-    /// Has the newly encoded join, and decodes one token of every row.
-    pub(super) fn decode(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
+    /// Has the newly encoded join, and decodes one token of every row; with `encodes`, the cohort's
+    /// next layer runs meanwhile.
+    pub(super) fn decode(&mut self, encodes: bool, clock: &dyn Fn() -> Instant) -> Turn {
         let before = clock();
-        let joining = self.joining();
-        let report = self.machine.call(|Running { model, set, ready, .. }| {
-            join(model, set, ready);
-            model.decode(set)
-        });
-        let rows = self.live.counts().decoding_rows;
-        self.live.join(&joining, before);
-        let now = clock();
-        match report {
-            Ok(report) => self.decoded(report, (&joining, rows), (before, now), false),
-            Err(panicked) => self.lose(&panicked, now),
-        }
-        Turn::Again
-    }
-
-    /// Runs the cohort's next layer while the decode set takes its step.
-    pub(super) fn encode_and_decode(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
-        let before = clock();
-        let joining = self.joining();
+        let mut joining = Vec::new();
         let reports = self.machine.call(|Running { model, cohort, set, ready }| {
-            join(model, set, ready);
+            joining.extend(ready.iter().map(|(id, _)| *id));
+            if !ready.is_empty() {
+                model.join(set, std::mem::take(ready));
+            }
+            if !encodes {
+                return (None, model.decode(set));
+            }
             let cohort = cohort.as_mut().expect("rows encode in a cohort");
-            model.encode_and_decode(cohort, set)
+            let (encoded, decoded) = model.encode_and_decode(cohort, set);
+            (Some(encoded), decoded)
         });
         let rows = self.live.counts().decoding_rows;
         self.live.join(&joining, before);
         let now = clock();
         match reports {
             Ok((encoded, decoded)) => {
-                self.decoded(decoded, (&joining, rows), (before, now), true);
-                self.encoded(encoded, (before, now), true);
+                if !joining.is_empty() {
+                    self.observer().joined(&Join { requests: &joining, rows });
+                }
+                let duration = now.saturating_duration_since(before);
+                let layer_rows = &decoded.layer_rows;
+                let step = DecodeStep { rows, layer_rows, duration, beside_encode: encodes };
+                self.observer().decode_step(&step);
+                self.live.note_decode();
+                self.hand_out(decoded, now);
+                if let Some(encoded) = encoded {
+                    self.encoded(encoded, (before, now), true);
+                }
             }
             Err(panicked) => self.lose(&panicked, now),
         }
         Turn::Again
-    }
-
-    /// Requests that join the decode set at its next step.
-    fn joining(&self) -> Vec<RequestId> {
-        self.machine.ready().iter().map(|(id, _)| *id).collect()
-    }
-
-    fn decoded(
-        &mut self,
-        report: DecodeReport<M>,
-        (joining, rows): (&[RequestId], usize),
-        (before, now): (Instant, Instant),
-        beside_encode: bool,
-    ) {
-        if !joining.is_empty() {
-            self.observer().joined(&Join { requests: joining, rows });
-        }
-        let duration = now.saturating_duration_since(before);
-        let layer_rows = &report.layer_rows;
-        let step = DecodeStep { rows, layer_rows, duration, beside_encode };
-        self.observer().decode_step(&step);
-        self.live.note_decode();
-        self.hand_out(report, now);
     }
 
     fn hand_out(&mut self, report: DecodeReport<M>, now: Instant) {
@@ -189,15 +166,5 @@ impl<M: BatchModel> Worker<M> {
             let answer = Answer { output, timing: end.timing, batch: end.batch };
             let _ = request.reply.verdict.send(Ok(answer));
         }
-    }
-}
-
-fn join<M: BatchModel>(
-    model: &mut M,
-    set: &mut M::DecodeSet,
-    ready: &mut Vec<(RequestId, M::Encoded)>,
-) {
-    if !ready.is_empty() {
-        model.join(set, std::mem::take(ready));
     }
 }

@@ -19,7 +19,7 @@ use mue_engine::{DeviceChoice, Engine, EngineSettings};
 
 use crate::load::Measured;
 use crate::requests::{Exits, Mix};
-use crate::work::{Sums, Work};
+use crate::work::Work;
 
 /// As the product's.
 #[global_allocator]
@@ -77,20 +77,20 @@ fn main() -> anyhow::Result<()> {
     writeln!(out, "|---|---|---|---|---|---|---|---|---|")?;
     let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));
     for rate in loads {
-        let mut measured = vec![(Measured::default(), Sums::default()); engines.len()];
+        let mut measured = vec![Measured::default(); engines.len()];
         for round in 0..args.rounds {
-            for ((engine, work), (measured, sums)) in engines.iter().zip(&mut measured) {
+            for ((engine, _), measured) in engines.iter().zip(&mut measured) {
                 let requests = requests::make(engine, mix, args.requests, round as u64)?;
-                work.take();
                 match rate {
                     None => load::saturate(engine, requests, args.callers, measured)?,
                     Some(rate) => load::at_rate(engine, requests, rate, measured)?,
                 }
-                *sums = sums.and(work.take());
             }
         }
         let load = rate.map_or_else(|| "saturated".to_owned(), |rate| format!("{rate}/s"));
-        for (Setup { name, .. }, (measured, sums)) in args.setups.iter().zip(&measured) {
+        let engines = args.setups.iter().zip(&engines);
+        for ((Setup { name, .. }, (_, work)), measured) in engines.zip(&measured) {
+            let sums = work.take();
             let [p50, p99] = [0.5, 0.99].map(|share| measured.latency_ms(share));
             let [encoding, decoding] = [sums.encode, sums.decode].map(|it| measured.share(it));
             writeln!(

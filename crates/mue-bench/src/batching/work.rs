@@ -57,17 +57,6 @@ impl Observer for Work {
 impl EngineObserver for Work {}
 
 impl Sums {
-    pub(crate) fn and(self, other: Self) -> Self {
-        Self {
-            encode: self.encode + other.encode,
-            cohorts: self.cohorts + other.cohorts,
-            cohort_rows: self.cohort_rows + other.cohort_rows,
-            decode: self.decode + other.decode,
-            decode_steps: self.decode_steps + other.decode_steps,
-            decode_rows: self.decode_rows + other.decode_rows,
-        }
-    }
-
     /// Rows of a cohort, on average.
     pub(crate) fn cohort_rows_mean(&self) -> f64 {
         self.cohort_rows as f64 / f64::from(self.cohorts.max(1))

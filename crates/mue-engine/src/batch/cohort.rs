@@ -33,7 +33,7 @@ struct Part<W> {
     keys: Vec<Option<CacheKey>>,
 }
 
-/// Rows that are about to enter the encoder. In joint encoding every picture has its text.
+/// Rows that are about to enter the encoder.
 #[derive(Default)]
 struct Newcomers {
     images: Vec<ImageRow>,
@@ -50,6 +50,7 @@ impl Newcomers {
                 image: request.image.clone(),
                 policy: request.policy.image.clone(),
                 key: Some(key),
+                beside: None,
                 waiting: vec![id],
             }),
         }
@@ -61,6 +62,8 @@ struct ImageRow {
     image: Image,
     policy: BranchPolicy,
     key: Option<CacheKey>,
+    /// In joint encoding, the text that encodes with it.
+    beside: Option<Vec<u32>>,
     waiting: Vec<RequestId>,
 }
 
@@ -169,26 +172,25 @@ impl BatchOfa {
             Task::Caption { .. } => self.folder.caption_prompt.clone(),
             Task::Entailment { prompt } => prompt.clone(),
         };
-        rows.texts.push(TextRow { tokens, policy: policy.clone(), id });
-        rows.images.push(ImageRow { image, policy, key: None, waiting: vec![id] });
+        let (key, beside) = (None, Some(tokens));
+        rows.images.push(ImageRow { image, policy, key, beside, waiting: vec![id] });
         Pending { request, image: None, text: None, joint: true }
     }
 
     /// Runs the stem on pictures, which in joint encoding have their texts beside them.
-    fn begin_images(&self, images: Vec<ImageRow>, texts: Vec<TextRow>) -> Part<Vec<RequestId>> {
+    fn begin_images(&self, images: Vec<ImageRow>) -> Part<Vec<RequestId>> {
         let pixels = self.pixels(&images);
         let (mut policies, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        for ImageRow { policy, waiting, key, .. } in images {
+        let mut texts = Vec::new();
+        for ImageRow { policy, waiting, key, beside, .. } in images {
             policies.push(policy);
             rows.push(waiting);
             keys.push(key);
+            texts.extend(beside);
         }
         let run = match self.folder.settings.encoding {
             Encoding::Decomposed => self.model.begin_images(pixels, policies),
-            Encoding::Joint => {
-                let tokens: Vec<Vec<u32>> = texts.into_iter().map(|row| row.tokens).collect();
-                self.model.begin_joint(Some(pixels), &tokens, policies)
-            }
+            Encoding::Joint => self.model.begin_joint(Some(pixels), &texts, policies),
         };
         Part { run, rows, keys }
     }
@@ -221,24 +223,17 @@ impl BatchOfa {
         }
         cohort.layer += 1;
         let Cohort { newcomers, images, texts, pending, .. } = cohort;
-        let (new_images, mut new_texts) = match newcomers.take() {
-            Some(Newcomers { images, texts }) => (images, texts),
-            None => (Vec::new(), Vec::new()),
-        };
-        let beside = match self.folder.settings.encoding {
-            Encoding::Joint => std::mem::take(&mut new_texts),
-            Encoding::Decomposed => Vec::new(),
-        };
-        let (image, text) = self.compute_both(
+        let new = newcomers.take().unwrap_or_default();
+        let (image, text) = self.model.both(
             || {
-                if !new_images.is_empty() {
-                    *images = Some(self.begin_images(new_images, beside));
+                if !new.images.is_empty() {
+                    *images = Some(self.begin_images(new.images));
                 }
                 images.as_mut().and_then(|part| self.layer(Branch::Image, &mut part.run))
             },
             || {
-                if !new_texts.is_empty() {
-                    *texts = Some(self.begin_texts(new_texts));
+                if !new.texts.is_empty() {
+                    *texts = Some(self.begin_texts(new.texts));
                 }
                 texts.as_mut().and_then(|part| self.layer(Branch::Text, &mut part.run))
             },

@@ -15,7 +15,7 @@ use crate::answer::{Reply, TokenExit};
 use crate::model_folder::ModelFolder;
 use crate::observer::{Branch, EngineObserver};
 use crate::request::{Request, Task};
-use crate::threads::{compute, compute_both};
+use crate::threads::compute;
 
 pub(crate) use self::cohort::{Cohort, Encoded};
 pub(crate) use self::decode_set::DecodeSet;
@@ -38,15 +38,6 @@ impl BatchOfa {
     /// Runs a step: on the CPU, on the threads that compute there; a GPU is fed from one thread.
     pub(crate) fn compute<R: Send>(&self, step: impl FnOnce() -> R + Send) -> R {
         if self.model.is_on_host() { compute(step) } else { step() }
-    }
-
-    /// Runs two independent parts of a step, on the CPU at the same time.
-    fn compute_both<A: Send, B: Send>(
-        &self,
-        one: impl FnOnce() -> A + Send,
-        other: impl FnOnce() -> B + Send,
-    ) -> (A, B) {
-        if self.model.is_on_host() { compute_both(one, other) } else { (one(), other()) }
     }
 
     /// Tells of rows that were moved, if any were.
@@ -110,7 +101,7 @@ impl BatchModel for BatchOfa {
         cohort: &mut Cohort,
         set: &mut DecodeSet,
     ) -> (EncodeReport<Self>, DecodeReport<Self>) {
-        self.compute_both(|| self.encode_layer(cohort), || self.decode_step(set))
+        self.model.both(|| self.encode_layer(cohort), || self.decode_step(set))
     }
 
     fn retain_decode(&mut self, set: &mut DecodeSet, keep: &dyn Fn(RequestId) -> bool) {
