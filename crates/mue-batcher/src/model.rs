@@ -83,7 +83,8 @@ pub trait BatchModel: Sized {
         inputs: Vec<(RequestId, Self::Input)>,
     ) -> (Self::Cohort, Vec<(RequestId, Self::Error)>);
 
-    /// Runs one encoder layer on the rows that still need it. Not called on an empty cohort.
+    /// Runs one encoder layer on the rows that still need it, or a part of what comes before the
+    /// first. Not called on an empty cohort.
     fn encode(&mut self, cohort: &mut Self::Cohort) -> EncodeReport<Self>;
 
     /// Frees the cohort's other requests.
@@ -114,7 +115,7 @@ pub trait BatchModel: Sized {
 
 /// What one encoder layer did.
 pub struct EncodeReport<M: BatchModel> {
-    /// The layer that ran, counted from 1.
+    /// The layer that ran, counted from 1; 0 if only what comes before it did.
     pub layer: usize,
     /// Rows that it computed.
     pub rows: usize,

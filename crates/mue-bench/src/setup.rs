@@ -12,19 +12,24 @@ pub struct Setup {
     pub name: String,
     /// As meant.
     pub config: Config,
+    /// Whether rows that have left a branch are gathered out; else they are computed on until the
+    /// slowest of their batch leaves.
+    pub shrinks: bool,
 }
 
 impl FromStr for Setup {
     type Err = anyhow::Error;
 
-    /// Reads `continuous` or `static`, and behind a colon the knobs that differ from the defaults,
-    /// such as `continuous:rows_max=32,refill_rows_min=8`.
+    /// Reads `continuous`, `static` or `padded`, and behind a colon the knobs that differ from the
+    /// defaults, such as `continuous:rows_max=32,refill_rows_min=8`. Padded batches are static, and do
+    /// not shrink either.
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let (policy, knobs) = text.split_once(':').unwrap_or((text, ""));
-        let policy = match policy {
-            "continuous" => Policy::default(),
-            "static" => Policy::Static,
-            other => anyhow::bail!("no policy is called {other}: continuous or static"),
+        let (policy, shrinks) = match policy {
+            "continuous" => (Policy::default(), true),
+            "static" => (Policy::Static, true),
+            "padded" => (Policy::Static, false),
+            other => anyhow::bail!("no policy is called {other}: continuous, static or padded"),
         };
         let mut config = Config { policy, ..Config::default() };
         for knob in knobs.split(',').filter(|knob| !knob.is_empty()) {
@@ -32,7 +37,7 @@ impl FromStr for Setup {
             set(&mut config, key, value.parse().with_context(|| format!("{knob} is no number"))?)?;
         }
         config.validate()?;
-        Ok(Self { name: text.to_owned(), config })
+        Ok(Self { name: text.to_owned(), config, shrinks })
     }
 }
 
@@ -101,6 +106,15 @@ mod tests {
         let policy =
             Policy::Continuous { encode_steps_max: 1, decode_steps_max: 4, refill_rows_min: 9 };
         assert_eq!(setup.config, Config { rows_max: 32, policy, ..Config::default() });
+        assert!(setup.shrinks);
+    }
+
+    #[test]
+    fn padded_batches_are_static_and_do_not_shrink() {
+        let of = |text: &str| text.parse::<Setup>().unwrap();
+        let (padded, still) = (of("padded:rows_max=8"), of("static:rows_max=8"));
+        assert_eq!(padded.config, still.config);
+        assert!(still.shrinks && !padded.shrinks);
     }
 
     #[test]

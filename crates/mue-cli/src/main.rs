@@ -16,6 +16,7 @@ mod model;
 mod model_files;
 mod output;
 mod pull;
+mod runtime;
 mod scenes;
 mod serve;
 mod trace;

@@ -18,6 +18,7 @@ use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::user_error;
+use crate::runtime::server_runtime;
 use crate::serve::certificate::{Pem, Watch};
 use crate::serve::spans::Exporter;
 use crate::serve::welcome::welcome;
@@ -83,7 +84,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let app = App::reloadable(engine, config, metrics, move |metrics| {
         reload(&again, shown.as_ref(), metrics).map_err(Into::into)
     });
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads")?;
+    let runtime = server_runtime().context("cannot start the threads")?;
     let served = runtime.block_on(async {
         // Before the line that says that the server can be told to stop.
         let mut terminate = signal(SignalKind::terminate())?;

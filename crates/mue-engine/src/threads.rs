@@ -1,4 +1,7 @@
-//! How many threads compute on the CPU.
+//! The threads that compute on the CPU.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// The threads could not be started, or run already.
 #[derive(Debug, thiserror::Error)]
@@ -26,7 +29,65 @@ pub fn threads() -> usize {
 /// Computes on the threads of this process that do.
 ///
 /// From any other thread, every operation that divides its work wakes them and sleeps until they
-/// are done, which for small ones takes longer than the work.
+/// are done, which for small ones takes longer than the work. Some of the others stay awake meanwhile:
+/// waking one takes as long as many an operation does.
 pub(crate) fn compute<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
+    let is_done = AtomicBool::new(false);
+    rayon::scope(|scope| {
+        for _ in 1..threads().min(AWAKE_MAX) {
+            scope.spawn(|_| help(&is_done));
+        }
+        let _done = Done(&is_done);
+        work()
+    })
+}
+
+/// Threads that are awake while something is computed, at most.
+const AWAKE_MAX: usize = 4;
+
+/// How long one of them waits for a share of the work before it may sleep. That it does not wait for
+/// ever also keeps two computations at once from waiting for each other.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Takes shares of whatever is computed, until this computation is done or nothing comes.
+fn help(is_done: &AtomicBool) {
+    let mut idle = Instant::now();
+    while !is_done.load(Ordering::Relaxed) && idle.elapsed() < PATIENCE {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => idle = Instant::now(),
+            // The system may have something better for this core.
+            Some(rayon::Yield::Idle) | None => std::thread::yield_now(),
+        }
+    }
+}
+
+/// Says so when the work is over, even if it panicked.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_lets_the_others_go() {
+        let panicked = catch_unwind(|| compute(|| panic!("as a model may")));
+        assert!(panicked.is_err());
+        assert_eq!(compute(|| 7), 7);
+    }
+
+    #[test]
+    fn computations_within_computations_end() {
+        let count = |depth: usize| (0..depth).map(|_| compute(|| 1)).sum::<usize>();
+        let many = || rayon::join(|| compute(|| count(20)), || compute(|| count(20)));
+        let all: usize = (0..50).map(|_| compute(many)).map(|(one, other)| one + other).sum();
+        assert_eq!(all, 2_000);
+    }
 }

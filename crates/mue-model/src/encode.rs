@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
+use crate::buckets::Grid;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
 use crate::macs::Computed;
@@ -53,6 +54,29 @@ pub struct LayerReport {
     pub rows: usize,
     /// Cohort rows that left after it, with their encodings.
     pub exited: Vec<(usize, BranchEncoding)>,
+}
+
+/// Pictures behind the stem, before the first layer.
+#[derive(Clone, Debug)]
+pub struct EmbeddedImages {
+    /// `[rows, tokens, d_model]`.
+    hidden: Tensor<3>,
+    grid: Grid,
+}
+
+impl EmbeddedImages {
+    /// Pictures of one size, one after the other; `None` of none.
+    pub fn stack(parts: Vec<Self>) -> Option<Self> {
+        let grid = parts.first()?.grid;
+        let hidden = Tensor::cat(parts.into_iter().map(|part| part.hidden).collect(), 0);
+        Some(Self { hidden, grid })
+    }
+
+    /// Each picture on its own.
+    pub fn split(self) -> Vec<Self> {
+        let grid = self.grid;
+        self.hidden.split(1, 0).into_iter().map(|hidden| Self { hidden, grid }).collect()
+    }
 }
 
 impl BranchRun {
@@ -145,7 +169,15 @@ impl Ofa {
     ///
     /// - pixels: `[rows, 3, height, width]`, one policy per row
     pub fn begin_images(&self, pixels: Tensor<4>, policies: Vec<BranchPolicy>) -> BranchRun {
-        let (hidden, grid) = self.embed_image(pixels);
+        self.begin_embedded(self.embed_images(pixels), policies)
+    }
+
+    /// The same of pictures behind the stem.
+    pub fn begin_embedded(
+        &self,
+        EmbeddedImages { hidden, grid }: EmbeddedImages,
+        policies: Vec<BranchPolicy>,
+    ) -> BranchRun {
         let layers = self.encoder().layers.len();
         let tables = self.tables().image(self.encoder().positions(), layers, grid);
         let lengths = vec![grid.tokens(); policies.len()];
@@ -164,6 +196,13 @@ impl Ofa {
         self.begin_branch(Branch::Text, tables, hidden, rows)
     }
 
+    /// Runs the stem on pictures of one size, `[rows, 3, height, width]`, and makes them what the
+    /// encoder's first layer begins with.
+    pub fn embed_images(&self, pixels: Tensor<4>) -> EmbeddedImages {
+        let (hidden, grid) = self.embed_image(pixels);
+        EmbeddedImages { hidden, grid }
+    }
+
     /// Starts plain OFA's joint encoding: each row is a picture, if any, followed by its text.
     ///
     /// # Shapes
@@ -175,14 +214,23 @@ impl Ofa {
         tokens: &[Vec<u32>],
         policies: Vec<BranchPolicy>,
     ) -> BranchRun {
+        self.begin_joint_embedded(pixels.map(|pixels| self.embed_images(pixels)), tokens, policies)
+    }
+
+    /// The same of pictures behind the stem.
+    pub fn begin_joint_embedded(
+        &self,
+        images: Option<EmbeddedImages>,
+        tokens: &[Vec<u32>],
+        policies: Vec<BranchPolicy>,
+    ) -> BranchRun {
         let (text, mut lengths) = self.embed_texts(tokens);
         let text_tokens = text.dims()[1];
-        let image = pixels.map(|pixels| self.embed_image(pixels));
-        let grid = image.as_ref().map(|(_, grid)| *grid);
-        let hidden = match image {
-            Some((image, grid)) => {
+        let grid = images.as_ref().map(|images| images.grid);
+        let hidden = match images {
+            Some(EmbeddedImages { hidden, grid }) => {
                 lengths.iter_mut().for_each(|length| *length += grid.tokens());
-                Tensor::cat(vec![image, text], 1)
+                Tensor::cat(vec![hidden, text], 1)
             }
             None => text,
         };

@@ -42,7 +42,7 @@ pub use burn::tensor::{Device, Tensor, TensorData};
 pub use config::{ConfigError, OfaConfig, Preset};
 pub use decode::{DecodedAnswer, DecoderRun, RequestId, RequestStep, StepExit, TokenReport};
 pub use decoder::{Decoder, DecoderPositions};
-pub use encode::{BranchRun, LayerReport};
+pub use encode::{BranchRun, EmbeddedImages, LayerReport};
 pub use encoder::{Encoder, EncoderPositions};
 pub use exit::{BranchPolicy, ExitPolicy, LayerSignal, Schedule, SimilarityRule};
 pub use gather::{GatherCost, Gathering};

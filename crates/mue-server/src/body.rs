@@ -1,11 +1,14 @@
 //! A request's body: within its limits of size and time, and of a type that is understood.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::BoxError;
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{CONTENT_TYPE, EXPECT};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -72,7 +75,15 @@ pub(crate) async fn discard(request: Request, config: &Config) -> Result<(), Pro
     if request.headers().contains_key(EXPECT) {
         return Ok(());
     }
-    bytes(request.into_body(), config).await.map(drop)
+    let mut body = Limited::new(request.into_body(), config.body_bytes_max);
+    // Dropped as it comes: there may be many of these.
+    let all = async {
+        while let Some(frame) = body.frame().await {
+            frame?;
+        }
+        Ok(())
+    };
+    in_time(all, config).await
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -81,10 +92,18 @@ fn is_json(media_type: &str) -> bool {
 }
 
 async fn bytes(body: Body, config: &Config) -> Result<Bytes, Problem> {
+    let body = Limited::new(body, config.body_bytes_max);
+    in_time(async { Ok(body.collect().await?.to_bytes()) }, config).await
+}
+
+async fn in_time<T>(
+    read: impl Future<Output = Result<T, BoxError>>,
+    config: &Config,
+) -> Result<T, Problem> {
     let time_max = Duration::from_millis(config.body_ms_max);
-    match tokio::time::timeout(time_max, to_bytes(body, config.body_bytes_max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => Err(unreadable(&error, config)),
+    match tokio::time::timeout(time_max, read).await {
+        Ok(Ok(read)) => Ok(read),
+        Ok(Err(error)) => Err(unreadable(&*error, config)),
         Err(_) => {
             let detail = format!("the body took more than {} ms", config.body_ms_max);
             Err(Problem::new(Code::BodyTooSlow, detail))
@@ -92,10 +111,8 @@ async fn bytes(body: Body, config: &Config) -> Result<Bytes, Problem> {
     }
 }
 
-fn unreadable(error: &axum::Error, config: &Config) -> Problem {
-    let too_large = std::error::Error::source(error)
-        .is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-    match too_large {
+fn unreadable(error: &(dyn Error + Send + Sync + 'static), config: &Config) -> Problem {
+    match error.is::<LengthLimitError>() {
         true => {
             let detail = format!("the body has more than {} bytes", config.body_bytes_max);
             Problem::new(Code::BodyTooLarge, detail)

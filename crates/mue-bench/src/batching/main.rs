@@ -1,5 +1,9 @@
 //! `batching`: the engine under load, continuous beside static batches, in one run.
 //!
+//! A static batch is encoded whole, then decoded to its slowest, and nobody joins; rows that exit are
+//! gathered out, and answers leave when they are complete. A padded one does not even shrink: at every
+//! layer all of its rows are computed until the slowest leaves.
+//!
 //! Requests are about fresh scenes, captions and entailments mixed; nothing is cached. Saturated,
 //! a fixed number of callers ask again as soon as they are answered. At a rate, requests arrive at
 //! random (Poisson), whether or not the engine keeps up. The policies take turns, round by round,
@@ -16,6 +20,7 @@ use std::sync::Arc;
 use clap::Parser;
 use mue_bench::setup::Setup;
 use mue_engine::{DeviceChoice, Engine, EngineSettings};
+use mue_model::Execution;
 
 use crate::load::Measured;
 use crate::requests::{Exits, Mix};
@@ -55,11 +60,12 @@ struct Args {
     /// Rows that encode together, under every policy
     #[arg(long)]
     cohort_rows_max: Option<usize>,
-    /// Settings to compare: continuous or static, then the knobs that differ from the defaults
+    /// Settings to compare: continuous, static or padded, then the knobs that differ from the
+    /// defaults
     #[arg(
         long = "policy",
         value_name = "POLICY:KEY=VALUE,..",
-        default_values = ["continuous", "static"]
+        default_values = ["continuous", "static", "padded"]
     )]
     setups: Vec<Setup>,
 }
@@ -111,6 +117,9 @@ fn open(args: &Args, setup: &Setup) -> anyhow::Result<(Engine, Arc<Work>)> {
     let mut settings = EngineSettings { device: args.device, ..EngineSettings::default() };
     settings.image_cache_bytes_max = 0;
     settings.batcher = setup.config.clone();
+    if !setup.shrinks {
+        settings.options.execution = Execution::Masked;
+    }
     if let Some(rows) = args.cohort_rows_max {
         settings.batcher.cohort_rows_max = rows;
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use bytes::buf::{Buf, Chain};
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Request, StatusCode, Uri};
@@ -55,10 +56,13 @@ pub enum ClientError {
 /// A client of one server, which keeps its connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pool: Pool<HttpConnector, Full<Parts>>,
     base: Uri,
     authorization: Option<HeaderValue>,
 }
+
+/// What a request carries, in parts that many may share and that are written as they are.
+type Parts = Chain<Chain<Bytes, Bytes>, Bytes>;
 
 /// A status and the body that came with it.
 #[derive(Clone, Debug)]
@@ -120,7 +124,7 @@ impl Client {
             device: String,
         }
         let path = "/v1/models";
-        let Response { status, body } = self.send(Method::GET, path, Bytes::new()).await?;
+        let Response { status, body } = self.send(Method::GET, path, Default::default()).await?;
         if status != StatusCode::OK {
             let body = String::from_utf8_lossy(&body).into_owned();
             return Err(ClientError::Refused { path, status, body });
@@ -131,14 +135,15 @@ impl Client {
         Ok(ServerInfo { model: names.join(", "), device })
     }
 
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request, whose body comes in three parts, and reads the whole answer, whatever its
+    /// status.
     pub(super) async fn send(
         &self,
         method: Method,
         path: &'static str,
-        body: Bytes,
+        [head, middle, end]: [Bytes; 3],
     ) -> Result<Response, ClientError> {
-        let mut request = Request::new(Full::new(body));
+        let mut request = Request::new(Full::new(head.chain(middle).chain(end)));
         *request.method_mut() = method;
         *request.uri_mut() = self.uri(path);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

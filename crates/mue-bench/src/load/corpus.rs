@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use mue_data::RgbImage;
@@ -37,7 +38,7 @@ pub struct Corpus {
 /// A picture ready to be sent, and what is judged about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
-    pub(super) base64: String,
+    pub(super) base64: Bytes,
     /// Empty if only captions are asked for.
     pub(super) hypothesis: String,
 }
@@ -142,13 +143,13 @@ impl Corpus {
             Source::Scenes { set, .. } => {
                 let scene = set.scene(index as u64);
                 let own = || scene.hypotheses(1).pop().map(|own| own.text).unwrap_or_default();
-                let base64 = BASE64_STANDARD.encode(png(&scene.image())?);
+                let base64 = BASE64_STANDARD.encode(png(&scene.image())?).into();
                 Ok(Picture { base64, hypothesis: given.unwrap_or_else(own) })
             }
             Source::Files(paths) => {
                 let path = &paths[index];
                 let bytes = fs::read(path).map_err(unreadable(path))?;
-                let base64 = BASE64_STANDARD.encode(bytes);
+                let base64 = BASE64_STANDARD.encode(bytes).into();
                 Ok(Picture { base64, hypothesis: given.unwrap_or_default() })
             }
         }
@@ -239,7 +240,7 @@ mod tests {
         let mut corpus = Corpus::open(&spec, vec!["a dog".to_owned()], 0.5).unwrap();
         let asks = corpus.asks(2, &off()).unwrap();
         let of = |ask: &Ask| (ask.picture.base64.clone(), ask.picture.hypothesis.clone());
-        assert_eq!(of(&asks[0]), (BASE64_STANDARD.encode("a"), "a dog".to_owned()));
+        assert_eq!(of(&asks[0]), (BASE64_STANDARD.encode("a").into(), "a dog".to_owned()));
         assert_eq!(of(&asks[1]).0, BASE64_STANDARD.encode("b"));
     }
 }

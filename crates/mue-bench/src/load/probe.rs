@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Serialize;
+use tokio::runtime::Builder;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
@@ -43,7 +43,7 @@ impl Probe {
     /// Looks for so long; at this process's memory too if the server is in it.
     pub(super) fn start(client: &Client, span: Duration, in_process: bool) -> Self {
         let client = client.apart();
-        let task = tokio::spawn(async move {
+        let look = async move {
             let mut ticks = tokio::time::interval(PERIOD);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let (start, mut seen) = (Instant::now(), Seen::default());
@@ -51,11 +51,16 @@ impl Probe {
                 ticks.tick().await;
                 seen.resident_bytes.extend(in_process.then(resident_bytes).flatten());
                 let asked = Instant::now();
-                let answer = client.send(Method::GET, "/health/live", Bytes::new()).await;
+                let answer = client.send(Method::GET, "/health/live", Default::default()).await;
                 seen.failed += usize::from(!answer.is_ok_and(|it| it.status == StatusCode::OK));
                 seen.latencies_ms.push(millis(asked.elapsed()));
             }
             seen
+        };
+        // A thread of its own, which does not wait for the load's turn.
+        let task = tokio::task::spawn_blocking(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.expect("the system gives a runtime").block_on(look)
         });
         Self { task }
     }

@@ -31,7 +31,7 @@ impl Task {
     }
 }
 
-/// A request that can be sent. Its body is written when it is, so that a long load costs no memory.
+/// A request that can be sent. Requests share their pictures, so that a long load costs no memory.
 #[derive(Clone, Debug)]
 pub struct Ask {
     pub(super) task: Task,
@@ -64,17 +64,17 @@ pub enum Outcome {
 }
 
 impl Ask {
-    /// The JSON that is sent.
-    fn body(&self) -> Bytes {
+    /// The JSON that is sent: the picture as it is kept, and what comes before and after it.
+    fn body(&self) -> [Bytes; 3] {
         let exit = self.exit.value();
         // Base64 needs no escapes.
-        let mut body = format!("{{\"image\":\"{}\",\"exit\":{exit}", self.picture.base64);
+        let mut end = format!("\",\"exit\":{exit}");
         if self.task == Task::Entailment {
             let hypothesis = serde_json::Value::from(self.picture.hypothesis.as_str());
-            write!(body, ",\"hypothesis\":{hypothesis}").expect("a string can be written to");
+            write!(end, ",\"hypothesis\":{hypothesis}").expect("a string can be written to");
         }
-        body.push('}');
-        body.into()
+        end.push('}');
+        [Bytes::from_static(b"{\"image\":\""), self.picture.base64.clone(), end.into()]
     }
 
     /// Sends it and waits for its answer. The latency counts from `due`.
@@ -107,11 +107,11 @@ mod tests {
     #[test]
     fn bodies_are_json_of_the_services_form() {
         let hypothesis = "a \"red\" circle".to_owned();
-        let picture = Arc::new(Picture { base64: "aGk=".to_owned(), hypothesis });
+        let picture = Arc::new(Picture { base64: "aGk=".into(), hypothesis });
         let exit: ExitSetting = "quality=0.5".parse().unwrap();
         let body = |task| {
             let ask = Ask { task, picture: Arc::clone(&picture), exit: exit.clone() };
-            serde_json::from_slice::<serde_json::Value>(&ask.body()).unwrap()
+            serde_json::from_slice::<serde_json::Value>(&ask.body().concat()).unwrap()
         };
         let caption = serde_json::json!({"image": "aGk=", "exit": {"quality": 0.5}});
         assert_eq!(body(Task::Caption), caption);

@@ -99,7 +99,8 @@ impl Args {
         for &distribution in &self.exits {
             for load in self.loads() {
                 let scenario = self.scenario(distribution, load);
-                for Setup { name, config } in &setups {
+                for Setup { name, config, shrinks } in &setups {
+                    anyhow::ensure!(shrinks, "{name}: a simulated batch always shrinks");
                     let summary = simulate(config, &scenario)?;
                     outcomes.push(Outcome { setup: name.clone(), distribution, load, summary });
                 }

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::model::open_observed;
+use crate::runtime::server_runtime;
 
 /// A server on a free port, on threads of its own as in a process of its own.
 ///
@@ -34,7 +35,7 @@ impl Server {
         let observer = Arc::clone(&metrics);
         let engine = open_observed(source, config.engine(device), observer)?;
         let app = App::new(engine, config, metrics);
-        let runtime = Runtime::new().context("cannot start the server's threads")?;
+        let runtime = server_runtime().context("cannot start the server's threads")?;
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
         let listener = listener.context("cannot listen on a free port")?;
         let address = listener.local_addr()?;

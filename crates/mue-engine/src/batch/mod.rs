@@ -3,6 +3,7 @@
 mod cohort;
 mod decode_set;
 mod image_cache;
+mod newcomers;
 #[cfg(test)]
 mod tests;
 
@@ -101,7 +102,7 @@ impl BatchModel for BatchOfa {
         cohort: &mut Cohort,
         set: &mut DecodeSet,
     ) -> (EncodeReport<Self>, DecodeReport<Self>) {
-        self.model.both(|| self.encode_layer(cohort), || self.decode_step(set))
+        self.compute(|| self.model.both(|| self.encode_layer(cohort), || self.decode_step(set)))
     }
 
     fn retain_decode(&mut self, set: &mut DecodeSet, keep: &dyn Fn(RequestId) -> bool) {

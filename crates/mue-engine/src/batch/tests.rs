@@ -1,4 +1,4 @@
-//! What becomes of requests that nobody waits for any more before their cohort's first layer.
+//! Cohorts before their first layer: pictures pass the stem a few at a time, and requests may leave.
 
 use mue_batcher::NoObserver;
 use mue_data::PixelTensor;
@@ -8,6 +8,7 @@ use crate::device::DeviceChoice;
 use crate::model_folder::ModelSource;
 use crate::request::Image;
 use crate::settings::{Encoding, ExitChoice};
+use crate::threads::threads;
 
 fn model(encoding: Encoding) -> BatchOfa {
     let mut folder = ModelFolder::open(ModelSource::Demo).unwrap();
@@ -64,4 +65,23 @@ fn who_leaves_before_the_first_layer_costs_nothing() {
             assert_eq!(found, encode(&mut model, cohort, kept.len()), "{encoding:?} {kept:?}");
         }
     }
+}
+
+#[test]
+fn pictures_pass_the_stem_a_few_at_a_time() {
+    let mut model = model(Encoding::Decomposed);
+    let (side, layers) = (model.folder.settings.image_size, model.folder.config().encoder_layers);
+    let (at_once, count) = (threads(), 2 * threads() + 1);
+    let caption = |place: usize| {
+        let values = vec![place as f32 / count as f32; 3 * side * side];
+        let image = Image::new(PixelTensor { values, height: side, width: side });
+        let search = &model.folder.settings.search;
+        model.folder.caption(image, ExitChoice::Off, search).unwrap()
+    };
+    let requests = (0..count).map(|place| (RequestId::from(place as u64), caption(place)));
+    let requests = requests.collect();
+    let (cohort, _) = model.begin_encode(requests);
+    let (rows, ready) = encode(&mut model, cohort, count);
+    let expected = [vec![at_once; 2], vec![count; layers]].concat();
+    assert_eq!((rows, ready.len()), (expected, count));
 }

@@ -15,10 +15,10 @@ pub(crate) const LEVELS: [f64; 5] = [0.99, 0.98, 0.97, 0.96, 0.95];
 const MARGIN: f64 = 0.03;
 
 /// Captions of the first look, since each of their rules costs a run.
-const FIRST_LOOK: usize = 256;
+const FIRST_LOOK: usize = 512;
 
 /// Rules of a family of which all captions are run, at most.
-const SECOND_LOOK: usize = 6;
+const SECOND_LOOK: usize = 16;
 
 /// Rules of a family, and the levels that they were chosen for.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,9 +7,11 @@ use crate::answers::{Way, ask};
 use crate::measure::{macs, mean};
 use crate::{EvalError, score};
 
-/// Static depths of the image branch that are tried with every decoder rule, and other rules, at
-/// most.
-const IMAGES_MAX: usize = 4;
+/// Static depths of the image branch that are tried with every decoder rule, at most.
+const DEPTHS_MAX: usize = 4;
+
+/// Other rules of the image branch, at most: those between the static depths are in reach.
+const OTHERS_MAX: usize = 8;
 
 /// Samples on which rules are run, and those that were.
 pub(crate) struct Captions<'a> {
@@ -50,8 +52,8 @@ impl<'a> Captions<'a> {
         let (fixed, others): (Vec<&Trial>, Vec<&Trial>) = enough.partition(is_fixed);
         let kept: Vec<BranchRule> = fixed
             .into_iter()
-            .take(IMAGES_MAX)
-            .chain(others.into_iter().take(IMAGES_MAX))
+            .take(DEPTHS_MAX)
+            .chain(others.into_iter().take(OTHERS_MAX))
             .map(|trial| trial.rules.image.clone())
             .collect();
         let pairs = Candidates { images: kept, ..candidates.clone() };
