@@ -37,7 +37,8 @@ pub struct OperatingPoint {
     pub exits: ExitRules,
     /// Quality relative to full depth on the calibration data.
     pub retention: f64,
-    /// What the retention is at least, with the stated confidence.
+    /// What the retention of fresh samples is at least, at the stated confidence and on as large a
+    /// share of such data.
     pub retention_low: f64,
     /// Confidence of that bound, 0 to 1.
     pub confidence: f64,

@@ -74,17 +74,17 @@ impl Bootstrap {
         self.interval(pairs.len(), |places| ratio(pairs, places))
     }
 
-    /// Where the ratio of `count` fresh samples will lie: as [`Bootstrap::ratio`], but for what
-    /// will be measured on other samples instead of for the truth.
+    /// What the ratio of `count` fresh samples will be at least, however often such are taken: at the
+    /// confidence of an interval's lower end, in as large a share of those cases (a tolerance bound).
     ///
-    /// The measured ratio and that of the fresh samples err independently, so their difference
-    /// varies as the ratio of `1 / (1 / pairs + 1 / count)` samples does, and so many are drawn.
+    /// It is the truth's lower bound, less what fresh samples fall short of the truth by.
     ///
     /// # Errors
     /// As [`Bootstrap::ratio`].
-    pub fn fresh_ratio(&self, pairs: &[Pair], count: usize) -> Result<Interval, BootstrapError> {
-        let drawn = pairs.len() * count / (pairs.len() + count).max(1);
-        self.interval_of((pairs.len(), drawn.max(1)), |places| ratio(pairs, places))
+    pub fn fresh_ratio_low(&self, pairs: &[Pair], count: usize) -> Result<f64, BootstrapError> {
+        let truth = self.ratio(pairs)?;
+        let fresh = self.interval_of((pairs.len(), count.max(1)), |places| ratio(pairs, places))?;
+        Ok(truth.low - (fresh.estimate - fresh.low))
     }
 
     /// The interval of the median of values divided by the median of baselines: for clocks, whose
@@ -218,16 +218,38 @@ mod tests {
         }
     }
 
-    /// Of as many fresh samples, the ratio varies by the root of two more than the truth.
+    /// The truth may lie lower than what was measured, and fresh samples lower than the truth.
     #[test]
-    fn fresh_samples_vary_too() {
+    fn fresh_samples_fall_short_too() {
         let mut random = Random::new(5);
         let pairs: Vec<_> =
             (0..1_000).map(|_| Pair { value: uniform(&mut random), baseline: 1.0 }).collect();
-        let width = |interval: Interval| interval.high - interval.low;
-        let truth = width(BOOTSTRAP.ratio(&pairs).unwrap());
-        let fresh = width(BOOTSTRAP.fresh_ratio(&pairs, 1_000).unwrap());
-        assert!((fresh / truth / 2.0_f64.sqrt() - 1.0).abs() < 0.1, "{fresh} and {truth}");
+        let truth = BOOTSTRAP.ratio(&pairs).unwrap();
+        let below = |count| truth.estimate - BOOTSTRAP.fresh_ratio_low(&pairs, count).unwrap();
+        let alone = truth.estimate - truth.low;
+        let fresh = [1_000, 4_000].map(|count| below(count) / alone);
+        assert!(
+            (fresh[0] / 2.0 - 1.0).abs() < 0.1 && (fresh[1] / 1.5 - 1.0).abs() < 0.1,
+            "{fresh:?}"
+        );
+    }
+
+    /// At 95% confidence for 95% of fresh samples: on average for more than that.
+    #[test]
+    fn a_bound_holds_for_nearly_all_fresh_samples() {
+        let mut random = Random::new(6);
+        let mut sample = |count: usize| -> Vec<Pair> {
+            let right = |_| f64::from(u8::from(random.place(100) < 97));
+            (0..count).map(right).map(|value| Pair { value, baseline: 1.0 }).collect()
+        };
+        let held = |seed: u64| {
+            let bootstrap = Bootstrap { draws: 300, seed, ..BOOTSTRAP };
+            let low = bootstrap.fresh_ratio_low(&sample(600), 200).unwrap();
+            let mean = |pairs: Vec<Pair>| pairs.iter().map(|pair| pair.value).sum::<f64>() / 200.0;
+            (0..20).filter(|_| mean(sample(200)) >= low).count()
+        };
+        let held: usize = (0..100).map(held).sum();
+        assert!((1_920..2_000).contains(&held), "{held} of 2000");
     }
 
     #[test]

@@ -177,7 +177,7 @@ fn scenes(engine: &Engine, count: usize) -> Vec<(Request, ExitRules)> {
         // Every picture is asked about twice.
         let scene = set.scene(place as u64 / 2);
         let image = Image::new(preprocess(&scene.image(), side, side));
-        match scene.hypotheses(1).first().filter(|_| place % 3 > 0) {
+        match scene.hypotheses(1).first().filter(|_| !place.is_multiple_of(3)) {
             Some(hypothesis) => {
                 let exit = rules(&calibration.entailment, place);
                 let (choice, text) = (ExitChoice::Rules(exit.clone()), hypothesis.text.as_str());

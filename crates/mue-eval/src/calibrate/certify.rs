@@ -8,7 +8,7 @@
 //! are and whichever is chosen.
 //!
 //! A bound is the paired bootstrap's for the retention measured on fresh samples
-//! ([`Bootstrap::fresh_ratio`]), with one sample added on which everything is lost, so that data
+//! ([`Bootstrap::fresh_ratio_low`]), with one sample added on which everything is lost, so that data
 //! without a loss does not promise that there is none. It is an approximation for large samples;
 //! Hoeffding-Bentkus, which is exact, needs far more of them, since it does not see that the two
 //! scores of a sample hardly ever differ.
@@ -69,10 +69,10 @@ fn bound(mut pairs: Vec<Pair>, plan: &CalibrationPlan) -> Result<f64, BootstrapE
     // The low end of a two-sided interval is a one-sided bound at higher confidence.
     let confidence = 2.0 * plan.confidence - 1.0;
     let bootstrap = Bootstrap { draws: DRAWS, confidence, seed: 0 };
-    match bootstrap.fresh_ratio(&pairs, plan.fresh) {
+    match bootstrap.fresh_ratio_low(&pairs, plan.fresh) {
         // Where full depth itself may be wrong throughout, nothing can be promised.
         Err(BootstrapError::NoBaseline) => Ok(0.0),
-        interval => Ok(interval?.low),
+        low => low,
     }
 }
 
