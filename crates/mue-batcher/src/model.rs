@@ -115,7 +115,7 @@ pub trait BatchModel: Sized {
 
 /// What one encoder layer did.
 pub struct EncodeReport<M: BatchModel> {
-    /// The layer that ran, counted from 1; 0 if only what comes before it did.
+    /// The deepest layer that ran, counted from 1; 0 if only what comes before the first did.
     pub layer: usize,
     /// Rows that it computed.
     pub rows: usize,

@@ -77,7 +77,7 @@ pub struct CohortStart {
 /// One encoder layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EncodeStep {
-    /// Which, counted from 1; 0 for what comes before the first.
+    /// The deepest that ran, counted from 1; 0 for what comes before the first.
     pub layer: usize,
     /// Rows computed.
     pub rows: usize,

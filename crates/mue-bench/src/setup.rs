@@ -21,8 +21,8 @@ impl FromStr for Setup {
     type Err = anyhow::Error;
 
     /// Reads `continuous`, `static` or `padded`, and behind a colon the knobs that differ from the
-    /// defaults, such as `continuous:rows_max=32,refill_rows_min=8`. Padded batches are static, and do
-    /// not shrink either.
+    /// defaults, such as `continuous:rows_max=32,refill_rows_min=8`. Padded batches are static, and
+    /// their layers do not shrink either.
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let (policy, knobs) = text.split_once(':').unwrap_or((text, ""));
         let (policy, shrinks) = match policy {

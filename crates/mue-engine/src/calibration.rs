@@ -37,8 +37,8 @@ pub struct OperatingPoint {
     pub exits: ExitRules,
     /// Quality relative to full depth on the calibration data.
     pub retention: f64,
-    /// What the retention of fresh samples is at least; at a confidence of 0.95, 19 of 20 sets of them
-    /// keep it.
+    /// What the retention of fresh samples is at least: at a confidence of 0.95, on all but one of 20
+    /// sets of them.
     pub retention_low: f64,
     /// Confidence of that bound, 0 to 1.
     pub confidence: f64,

@@ -1,5 +1,6 @@
 //! The threads that compute on the CPU.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -29,20 +30,23 @@ pub fn threads() -> usize {
 /// Computes on the threads of this process that do.
 ///
 /// From any other thread, every operation that divides its work wakes them and sleeps until they
-/// are done, which for small ones takes longer than the work. Some of the others stay awake meanwhile:
-/// waking one takes as long as many an operation does.
+/// are done, which for small ones takes longer than the work. Where they are few, the others stay awake
+/// meanwhile: waking one takes as long as many an operation does.
 pub(crate) fn compute<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    let is_done = AtomicBool::new(false);
-    rayon::scope(|scope| {
-        for _ in 1..threads().min(AWAKE_MAX) {
-            scope.spawn(|_| help(&is_done));
+    rayon::scope(|_| {
+        let done = Done::default();
+        if threads() <= AWAKE_MAX {
+            for _ in 1..threads() {
+                let is_done = Arc::clone(&done.0);
+                // Nobody waits for it: it may be busy with another computation when this one ends.
+                rayon::spawn(move || help(&is_done));
+            }
         }
-        let _done = Done(&is_done);
         work()
     })
 }
 
-/// Threads that are awake while something is computed, at most.
+/// Of more threads some would sleep all the same.
 const AWAKE_MAX: usize = 4;
 
 /// How long one of them waits for a share of the work before it may sleep. That it does not wait for
@@ -61,10 +65,11 @@ fn help(is_done: &AtomicBool) {
     }
 }
 
-/// Says so when the work is over, even if it panicked.
-struct Done<'a>(&'a AtomicBool);
+/// Says when a computation is over, even if it panics.
+#[derive(Default)]
+struct Done(Arc<AtomicBool>);
 
-impl Drop for Done<'_> {
+impl Drop for Done {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -77,9 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_lets_the_others_go() {
-        let panicked = catch_unwind(|| compute(|| panic!("as a model may")));
-        assert!(panicked.is_err());
+    fn a_panic_is_the_end_of_a_computation() {
+        let is_done = Arc::new(AtomicBool::new(false));
+        let panicked = catch_unwind(|| {
+            let _done = Done(Arc::clone(&is_done));
+            panic!("as a model may");
+        });
+        assert!(panicked.is_err() && is_done.load(Ordering::Relaxed));
+        assert!(catch_unwind(|| compute(|| panic!("as a model may"))).is_err());
         assert_eq!(compute(|| 7), 7);
     }
 

@@ -74,13 +74,13 @@ impl Bootstrap {
         self.interval(pairs.len(), |places| ratio(pairs, places))
     }
 
-    /// What the ratio of `count` fresh samples will be at least, however often such are taken (a
-    /// tolerance bound): where an interval's lower end has confidence 0.95, at most one of twenty times
-    /// falls below it; of a hundred for 0.99.
+    /// What the ratio of `count` fresh samples will be at least, on nearly all of many such sets (a
+    /// tolerance bound). Where the lower end of an interval is a bound at 95%, so is this one for what
+    /// is said of 20 sets: that at most one of them falls below it.
     ///
-    /// It is the truth's lower bound, less what fresh samples fall short of the truth by in a third of
-    /// the cases that are left. Then one of `n = 1 / (1 - confidence)` is expected a third of a time, and
-    /// more than one has a chance of `1 - (1 + 1/3) exp(-1/3)`, which is 0.045.
+    /// It is the truth's lower bound, less what a set falls short of the truth by in a third of the cases
+    /// that the bound leaves, 1 in 60. If the truth is at its bound, more than one of 20 sets falls below
+    /// with a chance of `1 - (1 + 1/3) exp(-1/3)`, 0.045.
     ///
     /// # Errors
     /// As [`Bootstrap::ratio`].

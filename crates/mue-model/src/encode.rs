@@ -66,8 +66,16 @@ pub struct EmbeddedImages {
 
 impl EmbeddedImages {
     /// Pictures of one size, one after the other; `None` of none.
-    pub fn stack(parts: Vec<Self>) -> Option<Self> {
+    ///
+    /// # Panics
+    ///
+    /// If their sizes differ.
+    pub fn stack(mut parts: Vec<Self>) -> Option<Self> {
+        if parts.len() <= 1 {
+            return parts.pop();
+        }
         let grid = parts.first()?.grid;
+        assert!(parts.iter().all(|part| part.grid == grid), "pictures of one size");
         let hidden = Tensor::cat(parts.into_iter().map(|part| part.hidden).collect(), 0);
         Some(Self { hidden, grid })
     }
@@ -172,7 +180,7 @@ impl Ofa {
         self.begin_embedded(self.embed_images(pixels), policies)
     }
 
-    /// The same of pictures behind the stem.
+    /// The same of pictures behind the stem, one policy per picture.
     pub fn begin_embedded(
         &self,
         EmbeddedImages { hidden, grid }: EmbeddedImages,
@@ -217,7 +225,7 @@ impl Ofa {
         self.begin_joint_embedded(pixels.map(|pixels| self.embed_images(pixels)), tokens, policies)
     }
 
-    /// The same of pictures behind the stem.
+    /// The same of pictures behind the stem, one token sequence and one policy per picture.
     pub fn begin_joint_embedded(
         &self,
         images: Option<EmbeddedImages>,

@@ -1,8 +1,9 @@
 //! `batching`: the engine under load, continuous beside static batches, in one run.
 //!
 //! A static batch is encoded whole, then decoded to its slowest, and nobody joins; rows that exit are
-//! gathered out, and answers leave when they are complete. A padded one does not even shrink: at every
-//! layer all of its rows are computed until the slowest leaves.
+//! gathered out, and answers leave when they are complete. In a padded one exits save nothing until the
+//! slowest row leaves a branch: till then a layer computes all rows. (A finished caption still frees its
+//! row.)
 //!
 //! Requests are about fresh scenes, captions and entailments mixed; nothing is cached. Saturated,
 //! a fixed number of callers ask again as soon as they are answered. At a rate, requests arrive at

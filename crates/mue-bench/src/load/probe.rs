@@ -59,8 +59,11 @@ impl Probe {
         };
         // A thread of its own, which does not wait for the load's turn.
         let task = tokio::task::spawn_blocking(move || {
-            let runtime = Builder::new_current_thread().enable_all().build();
-            runtime.expect("the system gives a runtime").block_on(look)
+            match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(look),
+                // Who cannot look has seen no health.
+                Err(_) => Seen { failed: 1, ..Seen::default() },
+            }
         });
         Self { task }
     }

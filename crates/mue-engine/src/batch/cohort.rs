@@ -165,7 +165,7 @@ impl BatchOfa {
         EncodeReport { layer, rows, ready: cohort.take_ready(), failed: Vec::new() }
     }
 
-    /// The stem of some pictures; when it has seen all, a layer. Returns how many pictures went
+    /// The stem of some pictures, or, for the last of them, a layer too. Returns how many pictures went
     /// through the stem and no further.
     fn image_step(
         &self,
@@ -173,7 +173,7 @@ impl BatchOfa {
         images: &mut Option<Part<Vec<RequestId>>>,
     ) -> (usize, Option<LayerReport>) {
         let embedded = self.embed(pictures);
-        if pictures.iter().any(|row| row.embedded.is_none()) {
+        if embedded > 0 {
             return (embedded, None);
         }
         *images = images.take().or_else(|| self.begin_images(std::mem::take(pictures)));

@@ -63,33 +63,40 @@ impl Newcomers {
 }
 
 impl BatchOfa {
-    /// Runs the stem on the next pictures, and says how many they were: on the CPU, where each takes
-    /// its time, one for each thread, so that a step is short for those who decode beside it; on a
+    /// Runs the stem on the next pictures where more are to follow, and says how many they were: on
+    /// the CPU, where each takes its time, one for each thread, so that a step is short for those who
+    /// decode beside it. The last go through it when the encoder [begins](Self::begin_images), on a
     /// GPU all.
     pub(super) fn embed(&self, images: &mut [ImageRow]) -> usize {
         let most = if self.model.is_on_host() { threads() } else { images.len() };
-        let next = images.iter_mut().filter(|row| row.embedded.is_none());
-        let next: Vec<&mut ImageRow> = next.take(most).collect();
-        if next.is_empty() {
+        let left = images.iter_mut().filter(|row| row.embedded.is_none());
+        let mut next: Vec<&mut ImageRow> = left.collect();
+        if next.len() <= most {
             return 0;
         }
-        let pixels = self.pixels(next.iter().map(|row| &row.image));
-        let (pictures, embedded) = (next.len(), self.model.embed_images(pixels).split());
+        next.truncate(most);
+        let embedded = self.embedded(next.iter().map(|row| &row.image)).split();
         next.into_iter().zip(embedded).for_each(|(row, picture)| row.embedded = Some(picture));
-        pictures
+        most
     }
 
-    /// Has pictures behind the stem enter the encoder, in joint encoding with their texts; `None` if
-    /// there are none.
+    /// Has pictures enter the encoder, in joint encoding with their texts; `None` if there are none.
     pub(super) fn begin_images(&self, images: Vec<ImageRow>) -> Option<Part<Vec<RequestId>>> {
         let (mut policies, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut pictures, mut texts) = (Vec::new(), Vec::new());
-        for ImageRow { policy, waiting, key, beside, embedded, .. } in images {
+        let (mut pictures, mut texts, mut last) = (Vec::new(), Vec::new(), Vec::new());
+        for ImageRow { image, policy, waiting, key, beside, embedded } in images {
             policies.push(policy);
             rows.push(waiting);
             keys.push(key);
             texts.extend(beside);
-            pictures.extend(embedded);
+            match embedded {
+                Some(picture) => pictures.push(picture),
+                // The stem takes pictures in order, so none behind these has been through it.
+                None => last.push(image),
+            }
+        }
+        if !last.is_empty() {
+            pictures.push(self.embedded(last.iter()));
         }
         let pictures = EmbeddedImages::stack(pictures)?;
         let run = match self.folder.settings.encoding {
@@ -114,12 +121,12 @@ impl BatchOfa {
         Some(Part { run, rows, keys: Vec::new() })
     }
 
-    /// Pictures of the model's size as one tensor, `[pictures, 3, height, width]`.
-    fn pixels<'a>(&self, images: impl ExactSizeIterator<Item = &'a Image>) -> Tensor<4> {
+    /// Pictures of the model's size, `[pictures, 3, height, width]`, behind the stem.
+    fn embedded<'a>(&self, images: impl ExactSizeIterator<Item = &'a Image>) -> EmbeddedImages {
         let (side, pictures) = (self.folder.settings.image_size, images.len());
         let mut values = Vec::with_capacity(pictures * 3 * side * side);
         images.for_each(|image| values.extend_from_slice(&image.pixels.values));
         let data = TensorData::new(values, [pictures, 3, side, side]);
-        Tensor::from_data(data, self.model.device())
+        self.model.embed_images(Tensor::from_data(data, self.model.device()))
     }
 }

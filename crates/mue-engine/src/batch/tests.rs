@@ -67,21 +67,43 @@ fn who_leaves_before_the_first_layer_costs_nothing() {
     }
 }
 
-#[test]
-fn pictures_pass_the_stem_a_few_at_a_time() {
-    let mut model = model(Encoding::Decomposed);
-    let (side, layers) = (model.folder.settings.image_size, model.folder.config().encoder_layers);
-    let (at_once, count) = (threads(), 2 * threads() + 1);
+/// Captions of different pictures.
+fn captions(model: &BatchOfa, count: usize) -> Vec<(RequestId, Request)> {
+    let side = model.folder.settings.image_size;
     let caption = |place: usize| {
         let values = vec![place as f32 / count as f32; 3 * side * side];
         let image = Image::new(PixelTensor { values, height: side, width: side });
         let search = &model.folder.settings.search;
         model.folder.caption(image, ExitChoice::Off, search).unwrap()
     };
-    let requests = (0..count).map(|place| (RequestId::from(place as u64), caption(place)));
-    let requests = requests.collect();
-    let (cohort, _) = model.begin_encode(requests);
+    (0..count).map(|place| (RequestId::from(place as u64), caption(place))).collect()
+}
+
+#[test]
+fn pictures_pass_the_stem_a_few_at_a_time() {
+    let mut model = model(Encoding::Decomposed);
+    let layers = model.folder.config().encoder_layers;
+    let (at_once, count) = (threads(), 2 * threads() + 1);
+    let all = captions(&model, count);
+    let (cohort, _) = model.begin_encode(all);
     let (rows, ready) = encode(&mut model, cohort, count);
     let expected = [vec![at_once; 2], vec![count; layers]].concat();
     assert_eq!((rows, ready.len()), (expected, count));
+}
+
+#[test]
+fn who_leaves_between_steps_of_the_stem_costs_nothing_more() {
+    for encoding in [Encoding::Decomposed, Encoding::Joint] {
+        let mut model = model(encoding);
+        let layers = model.folder.config().encoder_layers;
+        let count = 2 * threads() + 1;
+        let all = captions(&model, count);
+        let (mut cohort, _) = model.begin_encode(all);
+        assert_eq!(model.encode(&mut cohort).rows, threads());
+        // One whose picture is behind the stem, and one whose picture is not.
+        let kept = [0, count as u64 - 1].map(RequestId::from);
+        model.retain_encode(&mut cohort, &|id| kept.contains(&id));
+        let (rows, ready) = encode(&mut model, cohort, kept.len());
+        assert_eq!((rows, ready), (vec![kept.len(); layers], kept.to_vec()), "{encoding:?}");
+    }
 }
