@@ -9,6 +9,10 @@ cd "$(dirname "$0")/.."
   --frontier --tune scenes:seed=1,count=1600,split=dev \
   --out target/results "$@" > target/results.md
 mv target/results.md docs/results.md
+# Without folders of the ablations, what they measured when there were some.
+if [[ " $* " != *" --row "* ]]; then
+  { echo; sed 's/^#/##/' docs/ablations.md; } >> docs/results.md
+fi
 
 # The table of the section "In short" takes the place of what is between the marks in README.
 awk '/^## In short/ { inside = 1; next } /^## / { inside = 0 } inside && /^\|/' docs/results.md > target/table.md

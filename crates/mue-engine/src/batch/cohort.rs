@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mue_batcher::{EncodeReport, RequestId};
 use mue_model::{BranchEncoding, BranchRun, LayerReport};
@@ -133,8 +134,12 @@ impl BatchOfa {
     }
 
     /// One layer of both runs, or of texts alone while pictures wait for the stem; requests that need
-    /// none are ready at once.
-    pub(super) fn encode_layer(&self, cohort: &mut Cohort) -> EncodeReport<Self> {
+    /// none are ready at once. The stem goes on until the token beside it is decoded, if there is one.
+    pub(super) fn encode_layer(
+        &self,
+        cohort: &mut Cohort,
+        token: Option<&AtomicBool>,
+    ) -> EncodeReport<Self> {
         let ready = cohort.take_ready();
         if !ready.is_empty() {
             return EncodeReport { layer: 0, rows: 0, ready, failed: Vec::new() };
@@ -142,7 +147,7 @@ impl BatchOfa {
         let Cohort { newcomers, images, texts, pending } = cohort;
         let Newcomers { images: pictures, texts: sentences } = newcomers;
         let ((pictures, image), text) = self.model.both(
-            || self.image_step(pictures, images),
+            || self.image_step(pictures, images, token),
             || {
                 *texts = texts.take().or_else(|| self.begin_texts(std::mem::take(sentences)));
                 texts.as_mut().and_then(|part| self.layer(Branch::Text, &mut part.run))
@@ -171,10 +176,18 @@ impl BatchOfa {
         &self,
         pictures: &mut Vec<ImageRow>,
         images: &mut Option<Part<Vec<RequestId>>>,
+        token: Option<&AtomicBool>,
     ) -> (usize, Option<LayerReport>) {
-        let embedded = self.embed(pictures);
-        if embedded > 0 {
-            return (embedded, None);
+        let mut embedded = 0;
+        loop {
+            let more = self.embed(pictures);
+            if more == 0 {
+                break;
+            }
+            embedded += more;
+            if token.is_none_or(|is_decoded| is_decoded.load(Ordering::Relaxed)) {
+                return (embedded, None);
+            }
         }
         *images = images.take().or_else(|| self.begin_images(std::mem::take(pictures)));
         (0, images.as_mut().and_then(|part| self.layer(Branch::Image, &mut part.run)))

@@ -7,6 +7,7 @@ mod newcomers;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mue_batcher::{BatchModel, DecodeReport, EncodeReport, RequestId, Rows};
@@ -16,7 +17,7 @@ use crate::answer::{Reply, TokenExit};
 use crate::model_folder::ModelFolder;
 use crate::observer::{Branch, EngineObserver};
 use crate::request::{Request, Task};
-use crate::threads::compute;
+use crate::threads::{compute, threads};
 
 pub(crate) use self::cohort::{Cohort, Encoded};
 pub(crate) use self::decode_set::DecodeSet;
@@ -74,7 +75,7 @@ impl BatchModel for BatchOfa {
     }
 
     fn encode(&mut self, cohort: &mut Cohort) -> EncodeReport<Self> {
-        self.compute(|| self.encode_layer(cohort))
+        self.compute(|| self.encode_layer(cohort, None))
     }
 
     fn retain_encode(&mut self, cohort: &mut Cohort, keep: &dyn Fn(RequestId) -> bool) {
@@ -102,7 +103,15 @@ impl BatchModel for BatchOfa {
         cohort: &mut Cohort,
         set: &mut DecodeSet,
     ) -> (EncodeReport<Self>, DecodeReport<Self>) {
-        self.compute(|| self.model.both(|| self.encode_layer(cohort), || self.decode_step(set)))
+        // One thread does one after the other, and no token shall wait for a whole stem.
+        let is_decoded = AtomicBool::new(threads() == 1);
+        let encode = || self.encode_layer(cohort, Some(&is_decoded));
+        let decode = || {
+            let report = self.decode_step(set);
+            is_decoded.store(true, Ordering::Relaxed);
+            report
+        };
+        self.compute(|| self.model.both(encode, decode))
     }
 
     fn retain_decode(&mut self, set: &mut DecodeSet, keep: &dyn Fn(RequestId) -> bool) {

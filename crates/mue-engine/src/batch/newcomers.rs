@@ -64,8 +64,8 @@ impl Newcomers {
 
 impl BatchOfa {
     /// Runs the stem on the next pictures where more are to follow, and says how many they were: on
-    /// the CPU, where each takes its time, one for each thread, so that a step is short for those who
-    /// decode beside it. The last go through it when the encoder [begins](Self::begin_images), on a
+    /// the CPU, where each takes its time, one for each thread, so that those who decode do not wait for
+    /// all. The last go through it when the encoder [begins](Self::begin_images), on a
     /// GPU all.
     pub(super) fn embed(&self, images: &mut [ImageRow]) -> usize {
         let most = if self.model.is_on_host() { threads() } else { images.len() };
