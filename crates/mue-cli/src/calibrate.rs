@@ -22,8 +22,8 @@ rule of one threshold per branch apart. calibration.json then holds the certifie
 from the safest to the cheapest, the defaults (`--exit auto`) and MuE's (`--exit mue`).
 
 A point promises that on --fresh other samples of the same kind the quality relative to full
-depth will be at least retention_low: at 95% confidence, on all but one of 20 such sets of
-samples, whichever point is chosen.";
+depth will be at least retention_low: at the default confidence of 95%, on all but one of 20
+such sets of samples, whichever point is chosen.";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -19,21 +19,23 @@ fn model(encoding: Encoding) -> BatchOfa {
     BatchOfa { model, folder: Arc::new(folder), images, observer: Arc::new(NoObserver) }
 }
 
-fn requests(model: &BatchOfa) -> Vec<(RequestId, Request)> {
+/// All of one shade.
+fn picture(model: &BatchOfa, shade: f32) -> Image {
     let side = model.folder.settings.image_size;
-    let picture = |shade: f32| {
-        let values = vec![shade; 3 * side * side];
-        Image::new(PixelTensor { values, height: side, width: side })
-    };
+    let values = vec![shade; 3 * side * side];
+    Image::new(PixelTensor { values, height: side, width: side })
+}
+
+fn requests(model: &BatchOfa) -> Vec<(RequestId, Request)> {
     let entailment = |shade: f32, text: &str| {
-        model.folder.entailment(picture(shade), ExitChoice::Off, (None, text)).unwrap()
+        model.folder.entailment(picture(model, shade), ExitChoice::Off, (None, text)).unwrap()
     };
     let search = &model.folder.settings.search;
     let requests = [
         entailment(0.3, "there is a red circle"),
         entailment(0.3, "there is no circle"),
         entailment(-0.5, "there are two squares"),
-        model.folder.caption(picture(0.9), ExitChoice::Off, search).unwrap(),
+        model.folder.caption(picture(model, 0.9), ExitChoice::Off, search).unwrap(),
     ];
     let ids = (0..).map(RequestId::from);
     ids.zip(requests).collect()
@@ -69,10 +71,8 @@ fn who_leaves_before_the_first_layer_costs_nothing() {
 
 /// Captions of different pictures.
 fn captions(model: &BatchOfa, count: usize) -> Vec<(RequestId, Request)> {
-    let side = model.folder.settings.image_size;
     let caption = |place: usize| {
-        let values = vec![place as f32 / count as f32; 3 * side * side];
-        let image = Image::new(PixelTensor { values, height: side, width: side });
+        let image = picture(model, place as f32 / count as f32);
         let search = &model.folder.settings.search;
         model.folder.caption(image, ExitChoice::Off, search).unwrap()
     };
