@@ -1,6 +1,7 @@
 //! The demo model, in the binary: it captions scenes, so that nothing has to be fetched first.
 
-/// The files of `models/demo`, which `mue train --config config/train/scenes.toml` made.
+/// The files of `models/demo`: what `mue train` made by the recipe `config/train/scenes.toml`, and
+/// `calibration.json`, which `mue calibrate` made.
 const FILES: [(&str, &[u8]); 5] = [
     ("model.safetensors", include_bytes!("../../../models/demo/model.safetensors")),
     ("config.json", include_bytes!("../../../models/demo/config.json")),

@@ -189,9 +189,17 @@ impl OfaConfig {
     ///
     /// If the text is not such JSON, a dimension is impossible or a switch is not supported.
     pub fn from_json(text: &str) -> Result<Self, ConfigError> {
-        let config: Self = serde_json::from_str(text)?;
-        config.check()?;
-        Ok(config)
+        serde_json::from_str::<Self>(text)?.checked()
+    }
+
+    /// This configuration, if there is such a model.
+    ///
+    /// # Errors
+    ///
+    /// If a dimension is impossible or a switch is not supported.
+    pub fn checked(self) -> Result<Self, ConfigError> {
+        self.check()?;
+        Ok(self)
     }
 
     /// The configuration of weights that come without one; what shapes do not tell is as in the
@@ -221,8 +229,7 @@ impl OfaConfig {
             image_bucket_size: dimensions.image_bucket_size,
             ..Self::default()
         };
-        config.check()?;
-        Ok(config)
+        config.checked()
     }
 
     /// The configuration as JSON, in the same layout.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mue_model::weights::{
     Checkpoint, CheckpointError, DType, FloatStorage, OutputFolder, RawTensor, write_safetensors,
@@ -17,6 +17,9 @@ const KEPT: usize = 2;
 
 const TENSORS: &str = "state.safetensors";
 const STATE: &str = "state.json";
+
+/// Begins a checkpoint's name, which goes on with the number of its step.
+const STEP: &str = "step-";
 
 /// What a checkpoint holds besides tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +43,7 @@ pub enum ResumeError {
     /// A file cannot be read or written.
     #[error("cannot use the checkpoint {path}")]
     File {
-        /// The folder.
+        /// The checkpoint's folder, or that of all checkpoints.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
@@ -48,14 +51,45 @@ pub enum ResumeError {
     /// `state.json` is not as it should be.
     #[error("{path}: {STATE} is not valid")]
     State {
-        /// The folder.
+        /// The checkpoint's folder.
         path: PathBuf,
         /// Why.
         source: serde_json::Error,
     },
     /// The parameters are those of another model.
-    #[error("the checkpoint is of another model: {0}")]
-    Other(String),
+    #[error("the checkpoint {path} is of another model: {what}")]
+    Other {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// The recipe is that of another run.
+    #[error("the checkpoint {path} was made by another recipe, with {with}")]
+    Recipe {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// The keys that differ, with the values that the checkpoint was made by.
+        with: String,
+    },
+}
+
+impl ResumeError {
+    /// Whether another checkpoint of the same run may be better.
+    fn is_damage(&self) -> bool {
+        matches!(self, Self::Tensors(_) | Self::File { .. } | Self::State { .. })
+    }
+}
+
+/// The recipe of the run in a folder, as its newest readable checkpoint has it; none if there is
+/// no checkpoint.
+///
+/// # Errors
+///
+/// If no checkpoint can be read.
+pub fn saved_recipe(folder: &Path) -> Result<Option<TrainConfig>, ResumeError> {
+    let state = Checkpoints::of_run(folder).newest(read_state, &mut |_| {})?;
+    Ok(state.map(|state| state.config))
 }
 
 /// The checkpoints of a run.
@@ -65,19 +99,21 @@ pub(crate) struct Checkpoints {
 }
 
 impl Checkpoints {
-    /// Those in a folder, which need not exist yet.
-    pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// Those in the folder of a run, which need not have any yet.
+    pub(crate) fn of_run(folder: &Path) -> Self {
+        Self { folder: folder.join("checkpoints") }
     }
 
-    /// Writes one, then drops the oldest.
+    /// Writes one, then drops the oldest, what could not be read beyond it, and what kills have
+    /// left half written.
     pub(crate) fn save(
         &self,
         parameters: &Parameters,
         (step, seconds): (u64, f64),
         config: &TrainConfig,
     ) -> Result<(), ResumeError> {
-        let output = OutputFolder::create(&self.folder.join(format!("step-{step:08}")), true)?;
+        let folder = self.folder.join(format!("{STEP}{step:08}"));
+        let output = OutputFolder::create(&folder, true)?;
         let updates = parameters.0.iter().map(|it| (it.name.clone(), it.updates)).collect();
         let state = RunState { step, seconds, updates, config: config.clone() };
         write_safetensors(
@@ -85,66 +121,124 @@ impl Checkpoints {
             &tensors(parameters)?,
             FloatStorage::Float32,
         )?;
-        let json = serde_json::to_vec_pretty(&state).map_err(self.bad_state())?;
-        fs::write(output.path().join(STATE), json).map_err(self.bad_file())?;
+        let json = serde_json::to_vec_pretty(&state).map_err(bad_state(&folder))?;
+        fs::write(output.path().join(STATE), json).map_err(bad_file(&folder))?;
         output.commit()?;
-        for old in self.steps()?.iter().rev().skip(KEPT) {
-            fs::remove_dir_all(old).map_err(self.bad_file())?;
+        let Found { steps, half } = self.find()?;
+        let (done, beyond): (Vec<_>, Vec<_>) = steps.into_iter().partition(|it| it.0 <= step);
+        let old = done.into_iter().rev().skip(KEPT);
+        for unused in old.chain(beyond).map(|(_, path)| path).chain(half) {
+            fs::remove_dir_all(&unused).map_err(bad_file(&unused))?;
         }
         Ok(())
     }
 
-    /// Fills the parameters from the newest checkpoint; none if there is none.
+    /// Fills the parameters from the newest checkpoint that can be read, which must be of this
+    /// recipe; none if there is none. After an error the parameters are of no use.
+    ///
+    /// `report` sees why newer ones are passed over.
     pub(crate) fn load(
         &self,
         parameters: &mut Parameters,
+        config: &TrainConfig,
+        report: &mut dyn FnMut(ResumeError),
     ) -> Result<Option<RunState>, ResumeError> {
-        let Some(newest) = self.steps()?.pop() else { return Ok(None) };
-        let json = fs::read(newest.join(STATE)).map_err(self.bad_file())?;
-        let state: RunState = serde_json::from_slice(&json).map_err(self.bad_state())?;
-        let checkpoint = Checkpoint::open(&newest.join(TENSORS))?;
-        for parameter in &mut parameters.0 {
-            let name = parameter.name.clone();
-            parameter.updates = state.updates.get(&name).copied().unwrap_or_default();
-            for (part, values) in parts(parameter) {
-                *values = read(checkpoint.tensors(), &format!("{name}/{part}"), values.len())?;
-            }
-        }
-        match checkpoint.tensors().len() == parameters.0.len() * PARTS {
-            true => Ok(Some(state)),
-            false => Err(ResumeError::Other("it has more parameters".into())),
-        }
+        self.newest(|path| load(path, parameters, config), report)
     }
 
-    /// Complete checkpoints, oldest first.
-    fn steps(&self) -> Result<Vec<PathBuf>, ResumeError> {
+    /// What is read of the newest checkpoint that is not damaged.
+    fn newest<T>(
+        &self,
+        mut read: impl FnMut(&Path) -> Result<T, ResumeError>,
+        report: &mut dyn FnMut(ResumeError),
+    ) -> Result<Option<T>, ResumeError> {
+        let mut steps = self.find()?.steps;
+        while let Some((_, path)) = steps.pop() {
+            match read(&path) {
+                Err(error) if error.is_damage() && !steps.is_empty() => report(error),
+                outcome => return outcome.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks through the folder.
+    fn find(&self) -> Result<Found, ResumeError> {
+        let mut found = Found::default();
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(self.bad_file()(error)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(found),
+            Err(error) => return Err(bad_file(&self.folder)(error)),
         };
-        let mut steps = Vec::new();
         for entry in entries {
-            let path = entry.map_err(self.bad_file())?.path();
-            let named =
-                path.file_name().is_some_and(|it| it.to_string_lossy().starts_with("step-"));
-            if named {
-                steps.push(path);
+            let path = entry.map_err(bad_file(&self.folder))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let step = name.strip_prefix(STEP).and_then(|step| step.parse().ok());
+            match step {
+                _ if !path.is_dir() => {}
+                Some(step) => found.steps.push((step, path)),
+                None if name.starts_with(&format!(".{STEP}")) && name.contains(".partial-") => {
+                    found.half.push(path);
+                }
+                None => {}
             }
         }
-        steps.sort();
-        Ok(steps)
+        found.steps.sort();
+        Ok(found)
     }
+}
 
-    fn bad_file(&self) -> impl Fn(std::io::Error) -> ResumeError + use<> {
-        let path = self.folder.clone();
-        move |source| ResumeError::File { path: path.clone(), source }
-    }
+/// What lies in the folder of a run's checkpoints.
+#[derive(Debug, Default)]
+struct Found {
+    /// Complete checkpoints with their steps, oldest first.
+    steps: Vec<(u64, PathBuf)>,
+    /// Half ones, which a kill has left (see [`OutputFolder`]).
+    half: Vec<PathBuf>,
+}
 
-    fn bad_state(&self) -> impl Fn(serde_json::Error) -> ResumeError + use<> {
-        let path = self.folder.clone();
-        move |source| ResumeError::State { path: path.clone(), source }
+fn read_state(path: &Path) -> Result<RunState, ResumeError> {
+    let json = fs::read(path.join(STATE)).map_err(bad_file(path))?;
+    serde_json::from_slice(&json).map_err(bad_state(path))
+}
+
+fn load(
+    path: &Path,
+    parameters: &mut Parameters,
+    config: &TrainConfig,
+) -> Result<RunState, ResumeError> {
+    let state = read_state(path)?;
+    let differences = state.config.differences(config);
+    if !differences.is_empty() {
+        return Err(ResumeError::Recipe { path: path.into(), with: differences.join(", ") });
     }
+    let other = |what: String| ResumeError::Other { path: path.into(), what };
+    let checkpoint = Checkpoint::open(&path.join(TENSORS))?;
+    for parameter in &mut parameters.0 {
+        let name = parameter.name.clone();
+        parameter.updates = state.updates.get(&name).copied().unwrap_or_default();
+        for (part, values) in parts(parameter) {
+            let name = format!("{name}/{part}");
+            let tensor = checkpoint.tensors().get(&name);
+            let tensor = tensor.filter(|tensor| tensor.element_count() == values.len());
+            let missing = || other(format!("{name} is missing or of another size"));
+            *values = read(tensor.ok_or_else(missing)?)?;
+        }
+    }
+    match checkpoint.tensors().len() == parameters.0.len() * PARTS {
+        true => Ok(state),
+        false => Err(other("it has more parameters".into())),
+    }
+}
+
+fn bad_file(path: &Path) -> impl Fn(std::io::Error) -> ResumeError + use<> {
+    let path = path.to_path_buf();
+    move |source| ResumeError::File { path: path.clone(), source }
+}
+
+fn bad_state(path: &Path) -> impl Fn(serde_json::Error) -> ResumeError + use<> {
+    let path = path.to_path_buf();
+    move |source| ResumeError::State { path: path.clone(), source }
 }
 
 /// Vectors per parameter.
@@ -168,15 +262,7 @@ fn tensors(parameters: &Parameters) -> Result<BTreeMap<String, RawTensor>, Check
     Ok(tensors)
 }
 
-fn read(
-    tensors: &BTreeMap<String, RawTensor>,
-    name: &str,
-    length: usize,
-) -> Result<Vec<f32>, ResumeError> {
-    let tensor = tensors
-        .get(name)
-        .filter(|tensor| tensor.element_count() == length)
-        .ok_or_else(|| ResumeError::Other(format!("{name} is missing or of another size")))?;
+fn read(tensor: &RawTensor) -> Result<Vec<f32>, CheckpointError> {
     let bytes = tensor.float32_bytes()?;
     let (values, _) = bytes.as_chunks::<4>();
     Ok(values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())

@@ -1,15 +1,22 @@
 //! A training run as its TOML file states it.
 
-mod sections;
+mod bounds;
+mod data;
+mod difference;
+mod loss;
+mod model;
+mod optimizer;
+mod run;
 
-use mue_data::datasets::{DataSpec, Task};
-use mue_data::scenes::Family;
+use mue_data::datasets::Task;
 use serde::{Deserialize, Serialize};
 
-pub use self::sections::{
-    DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, Reference,
-    RunConfig, SelfCriticalConfig,
-};
+use self::bounds::positive;
+pub use self::data::{DataConfig, Reference};
+pub use self::loss::{LossConfig, LossLayers, SelfCriticalConfig};
+pub use self::model::{Encoding, ModelConfig};
+pub use self::optimizer::{Decay, OptimizerConfig};
+pub use self::run::RunConfig;
 
 /// A whole recipe. Unknown keys are errors; every key and its default is in
 /// `config/train/scenes.toml`.
@@ -73,68 +80,15 @@ impl TrainConfig {
     }
 
     fn check(&self) -> Result<(), RecipeError> {
-        let positive = [
-            ("steps", self.steps),
-            ("data.pictures", self.data.pictures as u64),
-            ("data.accumulation", self.data.accumulation as u64),
-            ("self_critical.samples", self.self_critical.samples as u64),
-            ("self_critical.documents", self.self_critical.documents as u64),
-            ("run.log_every", self.run.log_every),
-            ("run.checkpoint_every", self.run.checkpoint_every),
-        ];
-        if let Some((key, _)) = positive.iter().find(|(_, value)| *value == 0) {
-            return Err(RecipeError::Value(format!("{key} must not be 0")));
-        }
-        let families = &self.data.emphasis;
-        if let Some(name) = families.iter().find(|name| Family::named(name).is_none()) {
-            let known = Family::ALL.map(Family::name).join(", ");
-            let what = format!("data.emphasis names {name:?}; there are {known}");
-            return Err(RecipeError::Value(what));
-        }
-        let shares = [
-            ("data.caption_share", self.data.caption_share),
-            ("loss.label_smoothing", self.loss.label_smoothing),
-            ("loss.random_depth", self.loss.random_depth),
-            ("optimizer.constant_share", self.optimizer.constant_share),
-            ("optimizer.ema_decay", self.optimizer.ema_decay),
-            ("optimizer.betas", self.optimizer.betas[0]),
-            ("optimizer.betas", self.optimizer.betas[1]),
-        ];
-        if let Some((key, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            return Err(RecipeError::Value(format!("{key} is {value}, not between 0 and 1")));
-        }
-        self.check_loss()?;
-        self.check_data()
-    }
-
-    fn check_loss(&self) -> Result<(), RecipeError> {
-        let LossConfig { layers, distillation, saturation, .. } = self.loss;
-        let between = [("distillation", distillation), ("saturation", saturation)];
-        match between.iter().find(|(_, weight)| layers == LossLayers::Last && *weight > 0.0) {
-            Some((key, _)) => Err(RecipeError::Value(format!(
-                "loss.{key} is between layers, of which loss.layers = \"last\" leaves one"
-            ))),
-            None if self.tasks().is_empty() => {
-                Err(RecipeError::Value("loss has no weight on any task".into()))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn check_data(&self) -> Result<(), RecipeError> {
-        for (key, names) in [("data.train", &self.data.train), ("data.dev", &self.data.dev)] {
-            for name in names {
-                if let Err(error) = name.parse::<DataSpec>() {
-                    return Err(RecipeError::Value(format!("{key}: {error}")));
-                }
-            }
-        }
-        match !self.data.train.is_empty() && self.loss.grounding > 0.0 {
-            true => Err(RecipeError::Value(
-                "loss.grounding needs the endless scenes, whose cells are known; leave out \
-                 data.train or the grounding"
-                    .into(),
-            )),
+        positive(&[("steps", self.steps)])?;
+        self.model.check()?;
+        self.data.check(&self.loss)?;
+        self.loss.check()?;
+        self.self_critical.check()?;
+        self.optimizer.check()?;
+        self.run.check()?;
+        match self.tasks().is_empty() {
+            true => Err(RecipeError::Value("loss has no weight on any task".into())),
             false => Ok(()),
         }
     }
@@ -150,6 +104,7 @@ impl TrainConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::learning_rate;
 
     const SCENES: &str = include_str!("../../../config/train/scenes.toml");
 
@@ -173,19 +128,46 @@ mod tests {
     }
 
     #[test]
-    fn the_ablations_differ_in_what_they_leave_out_alone() {
-        let [mue, joint, last] = [
-            include_str!("../../../config/train/ablation-mue.toml"),
-            include_str!("../../../config/train/ablation-joint.toml"),
-            include_str!("../../../config/train/ablation-last-layer.toml"),
-        ]
-        .map(|text| TrainConfig::from_toml(text).unwrap());
-        let mut expected = mue.clone();
-        expected.model.encoding = Encoding::Joint;
-        assert_eq!(joint, expected);
-        expected = mue;
-        expected.loss.layers = LossLayers::Last;
-        assert_eq!(last, expected);
+    fn ablations_and_options_differ_in_one_switch_alone() {
+        type Switch = fn(&mut TrainConfig);
+        let others: [(&str, Switch); 5] = [
+            (include_str!("../../../config/train/ablation-joint.toml"), |it| {
+                it.model.encoding = Encoding::Joint;
+            }),
+            (include_str!("../../../config/train/ablation-last-layer.toml"), |it| {
+                it.loss.layers = LossLayers::Last;
+            }),
+            (include_str!("../../../config/train/option-random-depth.toml"), |it| {
+                it.loss.random_depth = 0.4;
+            }),
+            (include_str!("../../../config/train/option-distillation.toml"), |it| {
+                it.loss.distillation = 0.5;
+            }),
+            (include_str!("../../../config/train/option-saturation.toml"), |it| {
+                it.loss.saturation = 0.2;
+            }),
+        ];
+        let mue = include_str!("../../../config/train/ablation-mue.toml");
+        for (text, switch) in others {
+            let mut expected = TrainConfig::from_toml(mue).unwrap();
+            switch(&mut expected);
+            assert_eq!(TrainConfig::from_toml(text).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn the_options_are_on_in_the_demo_models_recipe_at_the_same_values() {
+        let LossConfig { random_depth, distillation, saturation, .. } =
+            TrainConfig::from_toml(SCENES).unwrap().loss;
+        assert_eq!([random_depth, distillation, saturation], [0.4, 0.5, 0.2]);
+    }
+
+    #[test]
+    fn the_demo_models_rate_and_data_changed_at_the_steps_that_its_card_names() {
+        let recipe = TrainConfig::from_toml(SCENES).unwrap();
+        let rate = |step| learning_rate(&recipe.optimizer, step, recipe.steps);
+        assert_eq!((recipe.steps, recipe.data.emphasis_after), (8_800, 4_000));
+        assert!(rate(6_050) == 1e-3 && rate(6_051) < 1e-3);
     }
 
     #[test]
@@ -207,17 +189,53 @@ mod tests {
     #[test]
     fn values_that_make_no_sense_are_refused_by_name() {
         for (recipe, key) in [
-            ("steps = 0", "steps"),
-            ("[loss]\nrandom_depth = 1.5", "loss.random_depth"),
+            ("steps = 0", "steps must not be 0"),
+            ("[loss]\nrandom_depth = 1.5", "loss.random_depth is 1.5"),
+            ("[loss]\ncaption = -1.0", "loss.caption is -1"),
+            ("[loss]\nsaturation = nan", "loss.saturation is NaN"),
             ("[data]\npictures = 0", "data.pictures"),
             ("[data]\nemphasis = [\"two-hops\"]", "data.emphasis"),
             ("[data]\ntrain = \"scenes:seed=1\"", "data.train"),
             ("[data]\ntrain = [\"a.json\"]\n[loss]\ngrounding = 1.0", "loss.grounding"),
             ("[loss]\nlayers = \"last\"\nsaturation = 0.2", "loss.saturation"),
-            ("[loss]\ncaption = 0.0\nentailment = 0.0", "loss"),
+            ("[loss]\ncaption = 0.0\nentailment = 0.0", "loss has no weight"),
+            ("[self_critical]\nweight = -1.0", "self_critical.weight"),
+            ("[self_critical]\ndocuments = 1", "self_critical.documents is 1"),
+            ("[optimizer]\nlearning_rate = -1.0", "optimizer.learning_rate is -1"),
+            ("[optimizer]\nweight_decay = inf", "optimizer.weight_decay is inf"),
+            ("[optimizer]\nclip_norm = -0.1", "optimizer.clip_norm"),
+            ("[optimizer]\nepsilon = 0.0", "optimizer.epsilon must not be 0"),
+            ("[optimizer]\nbetas = [1.0, 0.98]", "optimizer.betas has 1,"),
+            ("[optimizer]\nbetas = [0.9, -0.5]", "optimizer.betas has -0.5"),
+            ("[run]\nlog_every = 0", "run.log_every"),
         ] {
-            let error = TrainConfig::from_toml(recipe).unwrap_err().to_string();
-            assert!(error.contains(key), "{error}");
+            refused(recipe, key);
         }
+    }
+
+    #[test]
+    fn models_that_cannot_be_are_refused_by_name_where_they_are_to_be_made() {
+        for (keys, reason) in [
+            ("heads = 3", "model.d_model 128 is not divisible by 3 heads"),
+            ("heads = 0", "model.heads must not be 0"),
+            ("d_model = 0", "model.d_model"),
+            ("ffn_dim = 0", "model.ffn_dim"),
+            ("encoder_layers = 0", "model.encoder_layers"),
+            ("decoder_layers = 0", "model.decoder_layers"),
+            ("stem_width = 0", "model.stem_width"),
+            ("stem_blocks = [1, 0, 1]", "model.stem_blocks"),
+            ("positions_max = 59", "model.positions_max is 59; scenes take up to 60"),
+            ("image_bucket_size = 5", "model.image_bucket_size is 5; scenes take up to 6"),
+            ("token_bucket_size = 3", "model.token_bucket_size must be at least 4"),
+        ] {
+            refused(&format!("[model]\n{keys}"), reason);
+            let existing = format!("[model]\nfrom = \"demo\"\n{keys}");
+            assert!(TrainConfig::from_toml(&existing).is_ok(), "{keys} are not the folder's");
+        }
+    }
+
+    fn refused(recipe: &str, reason: &str) {
+        let error = TrainConfig::from_toml(recipe).unwrap_err().to_string();
+        assert!(error.contains(reason), "{recipe}: {error}");
     }
 }

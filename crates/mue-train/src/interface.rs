@@ -7,8 +7,12 @@ use mue_data::{PromptError, Prompts, RgbImage, Tokenizer, TokenizerError, prepro
 /// Longest caption of a scene, with room to go wrong.
 const SCENE_CAPTION_TOKENS_MAX: usize = 30;
 
-/// Longest prompt about a scene; the model has positions for more.
-const SCENE_PROMPT_TOKENS_MAX: usize = 60;
+/// Longest prompt about a scene, which is longer than any caption: what a model of scenes needs
+/// positions for.
+pub(crate) const SCENE_PROMPT_TOKENS_MAX: usize = 60;
+
+/// Height and width of a scene in image tokens, of 16 pixels each.
+pub(crate) const SCENE_TOKENS_PER_SIDE: usize = Scene::SIDE.div_ceil(16);
 
 /// What a model's folder says of its tasks, as far as training needs it.
 #[derive(Debug)]

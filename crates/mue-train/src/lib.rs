@@ -30,7 +30,7 @@ mod trainer;
 pub use batch::{
     Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample, Supplied, Supply,
 };
-pub use checkpoint::ResumeError;
+pub use checkpoint::{ResumeError, saved_recipe};
 pub use config::{
     DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, RecipeError,
     Reference, RunConfig, SelfCriticalConfig, TrainConfig,
@@ -41,5 +41,5 @@ pub use files::{Files, FilesError, dev_files};
 pub use interface::Interface;
 pub use log::{EvaluationLine, Line, ProblemLine, TrainLine};
 pub use scenes::{CELL_CLASSES, Scenes};
-pub use self_critical::CaptionReward;
+pub use self_critical::{CaptionReward, TooFewReferences};
 pub use trainer::{Setup, Trainer};

@@ -110,6 +110,8 @@ pub(crate) struct Means {
     rewards: [Mean; 2],
     norm: Mean,
     pub(crate) steps: u64,
+    /// That the steps took, without what was saved and evaluated between them.
+    pub(crate) seconds: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -30,6 +30,8 @@ pub struct Scenes {
     pictures: usize,
     hypotheses: usize,
     emphasis: Vec<Family>,
+    /// Number of the first batch with the emphasis.
+    emphasis_from: u64,
 }
 
 impl Scenes {
@@ -41,6 +43,7 @@ impl Scenes {
             pictures: config.pictures,
             hypotheses: config.hypotheses,
             emphasis: config.emphasis.iter().filter_map(|name| Family::named(name)).collect(),
+            emphasis_from: config.emphasis_after.saturating_mul(config.accumulation as u64),
         }
     }
 
@@ -72,10 +75,11 @@ impl Scenes {
         DevSet { examples: examples.collect(), ..DevSet::new(&self.interface) }
     }
 
-    /// Hypotheses to learn from. With an emphasis, the last one gives way to the first that
-    /// follows about such a family.
-    fn hypotheses(&self, scene: &Scene) -> Vec<Hypothesis> {
-        if self.emphasis.is_empty() || self.hypotheses == 0 {
+    /// Hypotheses to learn from in a batch. With an emphasis, the last one gives way to the first
+    /// that follows about such a family.
+    fn hypotheses(&self, scene: &Scene, batch: u64) -> Vec<Hypothesis> {
+        let emphatic = !self.emphasis.is_empty() && batch >= self.emphasis_from;
+        if !emphatic || self.hypotheses == 0 {
             return scene.hypotheses(self.hypotheses);
         }
         let mut drawn = scene.hypotheses(self.hypotheses + EMPHASIS_DRAWS);
@@ -87,9 +91,15 @@ impl Scenes {
         drawn
     }
 
-    /// The prompt of a hypothesis; none if there is nothing in it.
+    /// The prompt of a hypothesis; none if the model has not the positions for it.
     fn prompt(&self, hypothesis: &str) -> Option<Vec<u32>> {
         self.interface.prompt(None, hypothesis).ok()
+    }
+
+    /// A caption to learn; none if the model has not the positions for it.
+    fn caption(&self, caption: &str) -> Option<Vec<u32>> {
+        let tokens = self.interface.caption(caption);
+        (tokens.len() < self.interface.prompt_tokens_max).then_some(tokens)
     }
 }
 
@@ -120,9 +130,10 @@ impl Scenes {
             let scene = self.set.scene(first + picture as u64);
             batch.pixels.extend(self.interface.pixels(&scene.image()));
             let references: Vec<String> = scene.captions().into();
-            let tokens = self.interface.caption(&references[0]);
-            batch.captions.push(CaptionExample { picture, tokens, references });
-            for hypothesis in self.hypotheses(&scene) {
+            if let Some(tokens) = self.caption(&references[0]) {
+                batch.captions.push(CaptionExample { picture, tokens, references });
+            }
+            for hypothesis in self.hypotheses(&scene, number) {
                 if let Some(prompt) = self.prompt(&hypothesis.text) {
                     let answer = self.interface.answer(hypothesis.label.into());
                     batch.hypotheses.push(HypothesisExample { picture, prompt, answer });
@@ -147,6 +158,7 @@ fn cell_classes(cell: Option<Object>) -> [usize; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interface::{SCENE_PROMPT_TOKENS_MAX, SCENE_TOKENS_PER_SIDE};
 
     fn scenes() -> Scenes {
         let config = DataConfig { pictures: 5, hypotheses: 3, ..DataConfig::default() };
@@ -185,12 +197,61 @@ mod tests {
         let two_hop = |it: &Hypothesis| it.family == Family::TwoHop;
         for index in 0..200 {
             let scene = plain.set.scene(index);
-            let (ours, usual) = (emphatic.hypotheses(&scene), plain.hypotheses(&scene));
+            let (ours, usual) = (emphatic.hypotheses(&scene, 0), plain.hypotheses(&scene, 0));
             assert_eq!((ours.len(), &ours[..2]), (3, &usual[..2]));
             // Of a hundred draws one is a two-hop relation, or the scene has not what it takes.
             let possible = scene.hypotheses(100).iter().any(two_hop);
             assert_eq!(two_hop(&ours[2]), possible, "{index}");
         }
+    }
+
+    #[test]
+    fn the_emphasis_begins_behind_its_step_wherever_one_looks_from() {
+        let interface = Arc::new(Interface::scenes().unwrap());
+        let scenes = |emphasis: &[&str], emphasis_after| {
+            let emphasis = emphasis.iter().map(|name| (*name).to_owned()).collect();
+            let config = DataConfig { emphasis, emphasis_after, ..DataConfig::default() };
+            assert_eq!(config.accumulation, 2);
+            Scenes::new(3, &config, &interface)
+        };
+        let emphasis = ["two-hop"];
+        let (plain, emphatic) = (scenes(&[], 0), scenes(&emphasis, 0));
+        let later = scenes(&emphasis, 2);
+        for number in 0..6 {
+            let expected = if number < 4 { &plain } else { &emphatic };
+            let Some(Ok(Supplied::Batch(batch))) = later.supply(number).next() else {
+                panic!("scenes never end");
+            };
+            assert_eq!(batch, expected.batch(number), "{number}");
+        }
+        assert_ne!(plain.batch(4), emphatic.batch(4));
+    }
+
+    #[test]
+    fn a_model_of_scenes_has_room_for_what_is_said_of_them() {
+        let scenes = scenes();
+        for number in 0..40 {
+            let batch = scenes.batch(number);
+            let prompts = batch.hypotheses.iter().map(|it| it.prompt.len());
+            let captions = batch.captions.iter().map(|it| it.tokens.len() + 2);
+            let longest = prompts.chain(captions).chain([batch.caption_prompt.len()]).max();
+            assert!(longest < Some(SCENE_PROMPT_TOKENS_MAX), "{longest:?}");
+            assert_eq!(batch.hypotheses.len(), 15, "none was left out");
+        }
+        assert!(scenes.interface.caption_tokens_max < SCENE_PROMPT_TOKENS_MAX);
+        assert_eq!(scenes.interface.image_size, 16 * SCENE_TOKENS_PER_SIDE);
+    }
+
+    #[test]
+    fn what_a_model_has_no_positions_for_is_left_out() {
+        let interface = Interface { prompt_tokens_max: 14, ..Interface::scenes().unwrap() };
+        let scenes = Scenes::new(3, &DataConfig::default(), &Arc::new(interface));
+        let batches: Vec<Batch> = (0..20).map(|number| scenes.batch(number)).collect();
+        let captions: Vec<_> = batches.iter().flat_map(|batch| &batch.captions).collect();
+        let hypotheses: Vec<_> = batches.iter().flat_map(|batch| &batch.hypotheses).collect();
+        assert!(captions.iter().all(|it| it.tokens.len() < 14) && captions.len() < 320);
+        assert!(hypotheses.iter().all(|it| it.prompt.len() <= 14) && hypotheses.len() < 640);
+        assert!(!captions.is_empty() && !hypotheses.is_empty());
     }
 
     #[test]

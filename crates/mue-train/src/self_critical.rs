@@ -33,15 +33,30 @@ pub struct CaptionReward {
     frequencies: CiderFrequencies,
 }
 
+/// Too few pictures have captions for words to be rare or not, and then nothing is rewarded.
+#[derive(Debug, thiserror::Error)]
+#[error("self-critical training needs at least 2 pictures with captions; the data has {0}")]
+pub struct TooFewReferences(usize);
+
 impl CaptionReward {
     /// Counts in how many of the samples an n-gram is, given the references of each.
-    pub fn new(interface: &Arc<Interface>, references: &[Vec<String>]) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If there are fewer than two samples.
+    pub fn new(
+        interface: &Arc<Interface>,
+        references: &[Vec<String>],
+    ) -> Result<Self, TooFewReferences> {
+        if references.len() < 2 {
+            return Err(TooFewReferences(references.len()));
+        }
         let words: Vec<Vec<Vec<String>>> = references
             .iter()
             .map(|sample| sample.iter().map(|it| tokenize(it)).collect())
             .collect();
         let frequencies = CiderFrequencies::new(&words);
-        Self { interface: Arc::clone(interface), frequencies }
+        Ok(Self { interface: Arc::clone(interface), frequencies })
     }
 
     /// The reward of a caption, 0 to 10: its tokens without BOS and EOS, and the references' words.
@@ -243,11 +258,18 @@ mod tests {
         let interface = Arc::new(Interface::scenes().unwrap());
         let references: Vec<Vec<String>> =
             ["a large red ring", "two small blue squares"].map(|text| vec![text.to_owned()]).into();
-        let reward = CaptionReward::new(&interface, &references);
+        let reward = CaptionReward::new(&interface, &references).unwrap();
         let worth =
             |text: &str| reward.of(&interface.caption(text), &[tokenize("a large red ring")]);
         assert!((worth("a large red ring") - 10.0).abs() < 1e-3);
         assert!(worth("a large") > 0.5 && worth("a large") < 9.0);
         assert_eq!(worth("two green crosses"), 0.0);
+    }
+
+    #[test]
+    fn one_picture_tells_nothing_of_how_rare_words_are() {
+        let interface = Arc::new(Interface::scenes().unwrap());
+        let error = CaptionReward::new(&interface, &[vec!["a large red ring".into()]]).unwrap_err();
+        assert!(error.to_string().ends_with("the data has 1"), "{error}");
     }
 }

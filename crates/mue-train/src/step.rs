@@ -44,14 +44,17 @@ type Numbered = Vec<(usize, GroupResult)>;
 pub(crate) type GroupResult = (GradientVectors, LossReport);
 
 impl Workers {
-    /// As many workers as the recipe says (0 is one per core), that differentiate on `device`.
+    /// As many workers as the recipe says (0 is as many as compute in this process), that
+    /// differentiate on `device`.
     pub(crate) fn new(
         recipe: &TrainConfig,
         (model, reward): (&OfaConfig, Option<Arc<CaptionReward>>),
         device: &Device,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = if recipe.run.threads == 0 { cores() } else { recipe.run.threads };
+        let threads = match recipe.run.threads {
+            0 => rayon::current_num_threads(),
+            threads => threads,
+        };
         let pools = (0..threads)
             .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
             .collect::<Result<_, _>>()?;
@@ -157,4 +160,21 @@ pub(crate) fn depths(layers: usize, probability: f32, random: &mut Random) -> Br
         if chance < probability { drawn } else { layers }
     };
     BranchDepths { image: depth(), text: depth() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_process_has_the_say_about_threads_where_the_recipe_has_none() {
+        let process = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let workers = |threads| {
+            let mut recipe = TrainConfig::default();
+            recipe.run.threads = threads;
+            let new = || Workers::new(&recipe, (&OfaConfig::default(), None), &Device::flex());
+            process.install(new).unwrap().pools.len()
+        };
+        assert_eq!([workers(0), workers(2)], [3, 2]);
+    }
 }

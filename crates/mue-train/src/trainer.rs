@@ -12,7 +12,7 @@ use mue_model::weights::{ParamNames, RawTensor};
 use mue_model::{Network, Ofa, OfaConfig};
 
 use crate::batch::{Batch, BatchSource, Supplied};
-use crate::checkpoint::Checkpoints;
+use crate::checkpoint::{Checkpoints, ResumeError};
 use crate::config::TrainConfig;
 use crate::error::TrainError;
 use crate::evaluate::{DevSet, Evaluation, evaluate};
@@ -94,13 +94,22 @@ impl Trainer {
         self.step
     }
 
-    /// Takes up the newest checkpoint in a run's folder; false if there is none.
+    /// Takes up the newest checkpoint in a run's folder, or if that is damaged the one before;
+    /// false if there is none. After an error the run is of no use.
+    ///
+    /// `report` sees why a newer checkpoint is passed over.
     ///
     /// # Errors
     ///
-    /// If the checkpoint is damaged or of another model.
-    pub fn resume(&mut self, folder: &Path) -> Result<bool, TrainError> {
-        let state = checkpoints(folder).load(&mut self.parameters)?;
+    /// If no checkpoint can be read, or if it is of another model or was made by another recipe:
+    /// one that differs in more than `[run]`.
+    pub fn resume(
+        &mut self,
+        folder: &Path,
+        report: &mut dyn FnMut(ResumeError),
+    ) -> Result<bool, TrainError> {
+        let checkpoints = Checkpoints::of_run(folder);
+        let state = checkpoints.load(&mut self.parameters, &self.config, report)?;
         if let Some(state) = &state {
             (self.step, self.seconds) = (state.step, state.seconds);
         }
@@ -130,10 +139,11 @@ impl Trainer {
         let mut batches = Batches { supplied: self.prefetch(), problems: 0 };
         let (started, before) = (Instant::now(), self.seconds);
         let mut means = Means::default();
-        let mut last = Instant::now();
         while self.step < self.config.steps {
+            let begun = Instant::now();
             let batches = batches.take(self.config.data.accumulation, &mut write)?;
             self.train_step(batches.ok_or(TrainError::DataEnded(self.step))?, &mut means)?;
+            means.seconds += begun.elapsed().as_secs_f64();
             self.seconds = before + started.elapsed().as_secs_f64();
             let due = |every: u64| every > 0 && self.step.is_multiple_of(every);
             let (logs, evaluates) =
@@ -141,20 +151,15 @@ impl Trainer {
             let evaluates = evaluates && !self.dev.examples.is_empty();
             let saves = due(self.config.run.checkpoint_every) || self.step == self.config.steps;
             if logs {
-                write(self.line(&std::mem::take(&mut means), last.elapsed().as_secs_f64()))?;
-                last = Instant::now();
+                write(self.line(&std::mem::take(&mut means)))?;
             }
             if saves {
                 let place = (self.step, self.seconds);
-                checkpoints(folder).save(&self.parameters, place, &self.config)?;
+                Checkpoints::of_run(folder).save(&self.parameters, place, &self.config)?;
             }
             if evaluates {
                 let scores = self.evaluate()?;
                 write(Line::Evaluation(EvaluationLine { step: self.step, scores }))?;
-            }
-            if saves || evaluates {
-                last = Instant::now();
-                means = Means::default();
             }
         }
         Ok(())
@@ -207,8 +212,8 @@ impl Trainer {
         receiver
     }
 
-    fn line(&self, means: &Means, elapsed: f64) -> Line {
-        let step_s = elapsed / means.steps.max(1) as f64;
+    fn line(&self, means: &Means) -> Line {
+        let step_s = means.seconds / means.steps.max(1) as f64;
         let pictures = self.config.data.pictures * self.config.data.accumulation;
         let mut line = means.line();
         line.step = self.step;
@@ -273,8 +278,4 @@ impl Batches {
         }
         Ok(Some(batches))
     }
-}
-
-fn checkpoints(folder: &Path) -> Checkpoints {
-    Checkpoints::new(folder.join("checkpoints"))
 }

@@ -47,11 +47,10 @@ impl Data {
                 (Arc::new(files), references)
             }
         };
-        if documents > 0 && references.is_empty() {
-            let error = anyhow::anyhow!("data.train has no captions for [self_critical]");
-            return Err(user_error(error, "name a data set with captions"));
-        }
         let reward = (documents > 0).then(|| CaptionReward::new(interface, &references));
+        let reward = reward.transpose().map_err(|error| {
+            user_error(error, "data.train has to name a data set with more captions")
+        })?;
         Ok(Self { source, dev, reward })
     }
 }
@@ -60,9 +59,14 @@ fn unusable(error: FilesError) -> anyhow::Error {
     user_error(error, "config/train/scenes.toml explains the keys of [data]")
 }
 
-/// Says on standard error what cannot be used, free of what a terminal would obey.
+/// Says what cannot be used.
 pub(super) fn warn(problem: &Problem) {
-    let line = problem.to_string().replace(char::is_control, " ");
+    say("left out", &problem.to_string());
+}
+
+/// Says something on standard error, free of what a terminal would obey.
+pub(super) fn say(what: &str, why: &str) {
+    let why = why.replace(char::is_control, " ");
     // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "left out: {line}");
+    let _ = writeln!(io::stderr().lock(), "{what}: {why}");
 }

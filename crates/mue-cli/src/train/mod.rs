@@ -2,6 +2,8 @@
 
 mod data;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,10 @@ use mue_data::datasets::Problem;
 use mue_engine::DeviceChoice;
 use mue_model::Device;
 use mue_model::weights::{FloatStorage, OutputFolder};
-use mue_train::{CELL_CLASSES, Evaluation, Line, Setup, TrainConfig, Trainer};
+use mue_train::{
+    CELL_CLASSES, Evaluation, Line, ResumeError, Setup, TrainConfig, TrainError, Trainer,
+    saved_recipe,
+};
 
 use self::data::Data;
 use self::start::Start;
@@ -26,21 +31,23 @@ Train a model with MuE's layer-wise loss.
 
 The recipe says what is learned from, how, and for how long; config/train/scenes.toml is the
 demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints, log.jsonl and, in the end, the
-model folder OUT/model; --export writes that folder of the newest checkpoint. A run that was stopped goes on with --resume as if it had not been.";
+model folder OUT/model; --export writes that folder of the newest checkpoint, by the recipe that this was made with. A run that was
+stopped goes on with --resume as if it had not been; its recipe must be the same but for [run].";
 
 const EXAMPLES: &str = "\
 Examples:
   mue train --config config/train/scenes.toml --out demo
   mue train --config config/train/scenes.toml --out demo --resume
+  mue train --out demo --export
   mue train --config config/train/self-critical.toml --out second";
 
 /// Train a model with MuE's layer-wise loss
 #[derive(Debug, Args)]
 #[command(long_about = LONG_ABOUT, after_help = EXAMPLES)]
 pub(crate) struct TrainArgs {
-    /// Recipe, a TOML file
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    /// Recipe, a TOML file; --export takes the checkpoint's own
+    #[arg(long, value_name = "FILE", required_unless_present = "export")]
+    config: Option<PathBuf>,
     /// Folder for checkpoints, log and model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -57,7 +64,10 @@ pub(crate) struct TrainArgs {
 
 /// Trains to the recipe's last step and writes the model folder.
 pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = read_recipe(&args.config)?;
+    let config = match &args.config {
+        Some(path) if !args.export => read_recipe(path)?,
+        _ => recipe_of(&args.out)?,
+    };
     let device = args
         .device
         .open()
@@ -113,16 +123,28 @@ fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
     })
 }
 
+/// The recipe that a folder's run was made by.
+fn recipe_of(run: &Path) -> anyhow::Result<TrainConfig> {
+    saved_recipe(run)?.ok_or_else(|| {
+        let error = anyhow::anyhow!("{} holds no checkpoint", run.display());
+        user_error(error, "--out names the folder of a run")
+    })
+}
+
 /// Takes up the folder's run if asked to, and else makes sure that none is overwritten.
 fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     if args.resume || args.export {
-        let found = trainer.resume(&args.out)?;
-        if args.export && !found {
-            let error = anyhow::anyhow!("{} holds no checkpoint", args.out.display());
-            return Err(user_error(error, "--out names the folder of a run"));
-        }
+        let mut report = |error: ResumeError| {
+            data::say("passed over", &format!("{:#}", anyhow::Error::from(error)));
+        };
+        trainer.resume(&args.out, &mut report).map_err(|error| match error {
+            TrainError::Checkpoint(ResumeError::Recipe { .. }) => {
+                user_error(error, "resume with that recipe, or choose another --out")
+            }
+            other => other.into(),
+        })?;
     } else if args.out.join("checkpoints").exists() {
         let error = anyhow::anyhow!("{} holds a run already", args.out.display());
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));

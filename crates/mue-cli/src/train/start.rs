@@ -64,7 +64,7 @@ impl Start {
 
     fn scenes(recipe: &TrainConfig, device: &Device) -> anyhow::Result<Self> {
         let interface = Interface::scenes()?;
-        let config = recipe.model.ofa(interface.tokenizer.vocab_size());
+        let config = recipe.model.ofa(interface.tokenizer.vocab_size())?;
         let weights = initial_tensors(&config, recipe.seed, device)?;
         let settings = scenes_settings(encoding(&recipe.model));
         let files = ModelFiles { config, tokenizer: scenes_tokenizer_json(), settings };

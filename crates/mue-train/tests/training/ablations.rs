@@ -2,7 +2,7 @@
 
 use mue_train::{Encoding, Line, LossConfig, LossLayers, TrainConfig, Trainer};
 
-use crate::toy::{config, run, trainer};
+use crate::toy::{config, resumed, run, take_back, trainer};
 
 /// MuE as published, with a head that tells whether pictures are seen.
 fn plain(steps: u64) -> TrainConfig {
@@ -45,12 +45,10 @@ fn joint_runs_resume_exactly() {
     config.model.encoding = Encoding::Joint;
     config.loss.random_depth = 0.5;
     config.run.checkpoint_every = 2;
-    let (whole, halved) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let whole = run(&mut trainer(config.clone()), whole.path());
-    run(&mut trainer(TrainConfig { steps: 2, ..config.clone() }), halved.path());
-    let mut resumed = trainer(config);
-    resumed.resume(halved.path()).unwrap();
-    assert_eq!(run(&mut resumed, halved.path()), whole[2..]);
+    let folder = tempfile::tempdir().unwrap();
+    let whole = run(&mut trainer(config.clone()), folder.path());
+    take_back(folder.path(), 2);
+    assert_eq!(run(&mut resumed(config, folder.path()), folder.path()), whole[2..]);
 }
 
 #[test]

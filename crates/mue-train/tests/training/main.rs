@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod ablations;
+mod checkpoints;
 mod files;
+mod log;
 mod resume;
 mod self_critical;
 mod toy;

@@ -7,7 +7,8 @@ use mue_model::weights::initial_tensors;
 use mue_model::{Device, OfaConfig};
 use mue_train::{
     Batch, BatchSource, CaptionExample, CellLabels, DevExample, DevHypothesis, DevSet,
-    HypothesisExample, Line, LossConfig, Setup, Supplied, Supply, TrainConfig, Trainer,
+    HypothesisExample, Line, LossConfig, ResumeError, Setup, Supplied, Supply, TrainConfig,
+    Trainer,
 };
 
 const SIDE: usize = 32;
@@ -98,7 +99,7 @@ pub(crate) fn config(steps: u64) -> TrainConfig {
     config.model.token_bucket_size = 4;
     config.model.positions_max = 10;
     config.optimizer.warmup_steps = 2;
-    // The rate must not depend on how many steps a run is to have.
+    // In so few steps little is learned by a rate that falls.
     config.optimizer.constant_share = 1.0;
     config.loss = LossConfig {
         label_smoothing: 0.05,
@@ -116,7 +117,7 @@ pub(crate) fn config(steps: u64) -> TrainConfig {
 }
 
 pub(crate) fn model(config: &TrainConfig) -> OfaConfig {
-    config.model.ofa(12)
+    config.model.ofa(12).unwrap()
 }
 
 pub(crate) fn trainer(config: TrainConfig) -> Trainer {
@@ -131,6 +132,25 @@ pub(crate) fn trainer(config: TrainConfig) -> Trainer {
         dev: dev(),
     };
     Trainer::new(config, setup, &device).unwrap()
+}
+
+/// A run that is taken up from its newest checkpoint in a folder.
+pub(crate) fn resumed(config: TrainConfig, folder: &Path) -> Trainer {
+    let mut trainer = trainer(config);
+    let mut passed_over = Vec::new();
+    let mut report = |error: ResumeError| passed_over.push(error.to_string());
+    assert!(trainer.resume(folder, &mut report).unwrap() && passed_over.is_empty());
+    trainer
+}
+
+/// Takes back what a run has done since a step: what is left is as if it had been killed.
+pub(crate) fn take_back(folder: &Path, step: u64) {
+    for entry in std::fs::read_dir(folder.join("checkpoints")).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name().into_string().unwrap() > format!("step-{step:08}") {
+            std::fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
 }
 
 /// The losses of the steps run, to the bit.
