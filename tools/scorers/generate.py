@@ -4,7 +4,6 @@ import json
 import pathlib
 import sys
 
-import bounds
 import corpora
 import official
 
@@ -38,7 +37,6 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     write(folder, "tokenizer", tokens())
     write(folder, "scores", scores())
-    write(folder, "bounds", bounds.all_bounds())
 
 
 if __name__ == "__main__":

@@ -9,16 +9,18 @@ use mue_data::datasets::DataSpec;
 use mue_engine::{Calibration, DeviceChoice, EngineSettings, TaskCalibration};
 use mue_eval::{CalibrationPlan, calibrate};
 
+use crate::data::{DataArgs, report_unreadable};
 use crate::error::user_error;
-use crate::eval::{TaskArg, open_data};
+use crate::eval::TaskArg;
 use crate::model::{open_model, share};
 
 const LONG_ABOUT: &str = "\
 Find the exits that keep a promised quality, and write them into the model folder.
 
 The first samples (--search) are for finding rules, the others for certifying them: static
-depths, per-layer thresholds of similarity, top probability and entropy, and patience; MuE's
-rule of one threshold per branch apart. calibration.json then holds the certified points,
+depths, per-layer thresholds of similarity, top probability and entropy, and patience (for
+captions, whose rules have to be run one by one, static depths, similarity of the picture and
+top probability); MuE's rule of one threshold per branch apart. calibration.json then holds the certified points,
 from the safest to the cheapest, the defaults (`--exit auto`) and MuE's (`--exit mue`).
 
 A point promises that on --fresh other samples of the same kind the quality relative to full
@@ -28,7 +30,7 @@ such sets of samples, whichever point is chosen.";
 const EXAMPLES: &str = "\
 Examples:
   mue calibrate --data scenes:seed=1,count=4000,split=dev --model demo
-  mue calibrate --task caption --data coco --model ofa --promise 0.98";
+  mue calibrate --task caption --data dataset_coco.json --split val --model ofa --promise 0.98";
 
 /// What `auto` keeps unless the user says otherwise: the paper loses about as much.
 const PROMISE_CAPTION: f64 = 0.97;
@@ -41,6 +43,8 @@ pub(crate) struct CalibrateArgs {
     /// scenes:seed=S,count=N[,split=train|dev|test], an annotation file, or a folder with one
     #[arg(long, value_name = "DATA")]
     data: DataSpec,
+    #[command(flatten)]
+    reading: DataArgs,
     /// Model folder; its calibration.json is written
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
@@ -85,10 +89,11 @@ pub(crate) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> anyhow::Result<(
     let both = [TaskArg::Caption, TaskArg::Entailment];
     let tasks = if args.tasks.is_empty() { &both[..] } else { &args.tasks };
     for task in tasks {
-        let data = open_data(&args.data, *task)?;
+        let data = args.reading.open(&args.data, *task)?;
         let plan = plan(args, *task, data.len())?;
         let found = calibrate(&engine, &data, &plan)
             .map_err(|error| user_error(error, "`mue help calibrate` says what is needed"))?;
+        report_unreadable(&data);
         print(out, (*task, &plan), &found)?;
         match task {
             TaskArg::Caption => calibration.caption = found,
@@ -128,9 +133,12 @@ fn print(
 ) -> anyhow::Result<()> {
     writeln!(out, "### {}\n\n| retention | at least | MACs saved | layers | exits |", task.name())?;
     writeln!(out, "|---|---|---|---|---|")?;
-    for point in &found.points {
+    let mue = found.mue.iter().map(|point| (point, " (mue)"));
+    let points = found.points.iter().map(|point| {
+        (point, if found.auto.as_ref() == Some(&point.exits) { " (auto)" } else { "" })
+    });
+    for (point, chosen) in points.chain(mue) {
         let layers = point.layers.map(|layers| format!("{layers:.2}")).join(" / ");
-        let chosen = if found.auto.as_ref() == Some(&point.exits) { " (auto)" } else { "" };
         writeln!(
             out,
             "| {:.4} | {:.4} | {:.1}% | {layers} | `{}`{chosen} |",
@@ -142,6 +150,13 @@ fn print(
     }
     if found.auto.is_none() {
         writeln!(out, "\nNo exits keep {} at this confidence: auto is full depth.", plan.promise)?;
+    }
+    if found.mue.as_ref().is_some_and(|mue| mue.retention_low < plan.promise) {
+        writeln!(
+            out,
+            "\nMuE's rule does not keep {}: mue are its safest thresholds.",
+            plan.promise
+        )?;
     }
     Ok(writeln!(out)?)
 }

@@ -16,6 +16,7 @@ use mue_eval::{
     evaluate, frontier, write_references, write_results,
 };
 
+use crate::data::{DataArgs, report_unreadable};
 use crate::error::user_error;
 use crate::eval::progress::Progress;
 use crate::model::ModelArgs;
@@ -37,7 +38,7 @@ MuE's rule, such as an ablation's.";
 const EXAMPLES: &str = "\
 Examples:
   mue eval --task entailment --data scenes:seed=1,count=2000 --model demo
-  mue eval --task caption --data coco --model ofa --exit quality=0.97 --json
+  mue eval --task caption --data dataset_coco.json --split test --model ofa --exit quality=0.97
   mue eval --task caption --data scenes:seed=1,count=500 --model demo --out report
   mue eval --task caption --task entailment --data scenes:seed=2,count=1000 --frontier \\
     --tune scenes:seed=1,count=1600,split=dev --row \"without decomposition=joint\" --out report";
@@ -53,6 +54,8 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "DATA")]
     data: DataSpec,
     #[command(flatten)]
+    reading: DataArgs,
+    #[command(flatten)]
     model: ModelArgs,
     /// Samples that are timed one at a time, from the first
     #[arg(long, value_name = "N", default_value_t = 200,
@@ -64,10 +67,14 @@ pub(crate) struct EvalArgs {
     /// Data on which each rule's operating points are chosen; not that of --data
     #[arg(long, value_name = "DATA", requires = "frontier")]
     tune: Option<DataSpec>,
+    /// Split to take of a --tune file that holds several; may be repeated
+    #[arg(long = "tune-split", value_name = "SPLIT", requires = "tune")]
+    tune_splits: Vec<String>,
     /// Another model in the frontier, under a name; may be repeated
     #[arg(long = "row", value_name = "NAME=DIR", requires = "frontier")]
     rows: Vec<RowArg>,
-    /// Write report.json, report.md, report.html and captions.json (COCO results) into this folder
+    /// Write report.json, report.md, report.html and, of captions, captions.json (COCO results) and
+    /// references.json into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -128,8 +135,10 @@ struct Opened {
 
 /// Measures the model and prints what was found.
 pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    if args.tune.as_ref().is_some_and(|tune| tune.to_string() == args.data.to_string()) {
-        let error = anyhow::anyhow!("--tune and --data are the same samples");
+    if args.tune.as_ref().is_some_and(|tune| {
+        tune.overlaps(&args.data) && !are_disjoint(&args.tune_splits, args.reading.splits())
+    }) {
+        let error = anyhow::anyhow!("--tune and --data have samples in common");
         return Err(user_error(error, "tune on others, such as split=dev"));
     }
     let uncached = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
@@ -147,7 +156,7 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     };
     let contenders = args.frontier.then(|| contenders(args)).transpose()?;
     for task in &args.tasks {
-        let data = open_data(&args.data, *task)?;
+        let data = args.reading.open(&args.data, *task)?;
         let plan =
             Plan { exit: args.model.exit(), timed: args.timed as usize, bootstrap: BOOTSTRAP };
         let evaluation = evaluate(&clock, &data, &plan)
@@ -159,6 +168,7 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             .as_ref()
             .map(|(engine, others)| compare(args, (*task, &data), (engine, &clock), others));
         let found = TaskResult { report: evaluation.report, frontier: frontier.transpose()? };
+        report_unreadable(&data);
         match task {
             TaskArg::Caption => report.caption = Some(found),
             TaskArg::Entailment => report.entailment = Some(found),
@@ -200,7 +210,7 @@ fn compare(
     others: &[Opened],
 ) -> anyhow::Result<Frontier> {
     let tune = args.tune.as_ref().context("--frontier needs --tune")?;
-    let tune = open_data(tune, task)?;
+    let tune = args.reading.open_splits(tune, task, &args.tune_splits)?;
     let named = args.rows.iter().zip(others);
     let others: Vec<Contender<'_>> = named
         .map(|(row, Opened { engine, clock })| Contender { name: Some(&row.name), engine, clock })
@@ -227,12 +237,9 @@ fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Resul
     Ok(())
 }
 
-/// Opens the data that the user named.
-pub(crate) fn open_data(spec: &DataSpec, task: TaskArg) -> anyhow::Result<EvalData> {
-    EvalData::open(spec, task.into()).map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot use the data {spec}"));
-        user_error(error, "name scenes:seed=S,count=N, an annotation file, or a folder with one")
-    })
+/// Whether splits of one file have nothing in common; none named is all of them.
+fn are_disjoint(some: &[String], others: &[String]) -> bool {
+    !some.is_empty() && !others.is_empty() && some.iter().all(|split| !others.contains(split))
 }
 
 /// The captions as the official tools read them, and their references beside them.

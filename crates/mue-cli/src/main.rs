@@ -6,6 +6,7 @@
 mod bench;
 mod calibrate;
 mod caption;
+mod data;
 mod entail;
 mod error;
 mod eval;
@@ -92,7 +93,10 @@ impl Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return error::usage(&error),
+    };
     let mut out = Output::stdout();
     match cli.command.run(&mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,8 +10,9 @@ use mue_engine::{Engine, EngineSettings, ExitChoice, OperatingPoint};
 use mue_eval::retention;
 use serde::Serialize;
 
+use crate::data::DataArgs;
 use crate::error::user_error;
-use crate::eval::{TaskArg, open_data};
+use crate::eval::TaskArg;
 use crate::model::ModelArgs;
 
 const LONG_ABOUT: &str = "\
@@ -84,13 +85,14 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
     let exit = args.model.exit();
     let point = promised(engine, task, &exit).ok_or_else(|| {
         let error = anyhow!("nothing is promised of the exits {:?}", args.model.exit_name());
-        user_error(error, "`mue calibrate` certifies `auto` and the qualities below it")
+        user_error(error, "`mue calibrate` certifies `auto`, `mue` and qualities")
     })?;
     let (promise, confidence) = (point.retention_low, point.confidence);
     let mut retentions = Vec::new();
     for seed in args.seed..args.seed + args.seeds {
         let set = SceneSet::new(seed, Split::Test);
-        let data = open_data(&DataSpec::Scenes { set, count: args.count as usize }, task)?;
+        let scenes = DataSpec::Scenes { set, count: args.count as usize };
+        let data = DataArgs::default().open(&scenes, task)?;
         // A model with no quality at all keeps nothing.
         retentions.push(retention(engine, &data, &exit)?.unwrap_or(0.0));
     }
@@ -104,15 +106,18 @@ fn promised<'a>(
     task: TaskArg,
     exit: &ExitChoice,
 ) -> Option<&'a OperatingPoint> {
-    let calibration = match task {
-        TaskArg::Caption => &engine.model().calibration().caption,
-        TaskArg::Entailment => &engine.model().calibration().entailment,
+    let exits = &engine.model().settings().exits;
+    let (calibration, stated) = match task {
+        TaskArg::Caption => (&engine.model().calibration().caption, &exits.caption),
+        TaskArg::Entailment => (&engine.model().calibration().entailment, &exits.entailment),
     };
     match exit {
         ExitChoice::Auto => {
-            let auto = calibration.auto.as_ref()?;
-            calibration.points.iter().find(|point| &point.exits == auto)
+            let auto = calibration.default_rules(stated.as_ref())?;
+            let mut points = calibration.points.iter().chain(&calibration.mue);
+            points.find(|point| &point.exits == auto)
         }
+        ExitChoice::Mue => calibration.mue.as_ref(),
         ExitChoice::Quality(quality) => calibration.cheapest(*quality),
         _ => None,
     }

@@ -22,9 +22,10 @@ pub struct TaskCalibration {
     /// The defaults: the cheapest that keep what was promised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auto: Option<ExitRules>,
-    /// MuE's rule as published, one similarity threshold per branch.
+    /// MuE's rule as published, one similarity threshold per branch: the cheapest that keeps what was
+    /// promised, or else the safest.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mue: Option<ExitRules>,
+    pub mue: Option<OperatingPoint>,
     /// Measured operating points, from the safest to the cheapest.
     pub points: Vec<OperatingPoint>,
 }

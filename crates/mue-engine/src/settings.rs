@@ -169,7 +169,10 @@ impl ExitChoice {
         let rules = match self {
             Self::Off => None,
             Self::Auto => calibration.default_rules(defaults).cloned(),
-            Self::Mue => Some(calibration.mue.clone().ok_or(InvalidRequest::NotCalibrated)?),
+            Self::Mue => {
+                let mue = calibration.mue.as_ref().ok_or(InvalidRequest::NotCalibrated)?;
+                Some(mue.exits.clone())
+            }
             Self::Quality(quality) if !(0.0..=1.0).contains(&quality) => {
                 return Err(InvalidRequest::Quality);
             }
@@ -191,6 +194,7 @@ mod tests {
     use mue_model::BranchPolicy;
 
     use super::*;
+    use crate::calibration::OperatingPoint;
 
     #[test]
     fn little_needs_to_be_said_and_nothing_unknown_may_be() {
@@ -231,8 +235,19 @@ mod tests {
     #[test]
     fn auto_is_what_was_calibrated_unless_the_settings_say_otherwise() {
         let fixed = |layers| ExitRules { image: BranchRule::Fixed(layers), ..Default::default() };
+        let mue = OperatingPoint {
+            exits: fixed(3),
+            retention: 0.99,
+            retention_low: 0.98,
+            confidence: 0.95,
+            macs: 60.0,
+            macs_full: 100.0,
+            layers: [3.0, 6.0, 6.0],
+            data: "scenes:seed=1,count=400,split=dev".into(),
+            samples: 300,
+        };
         let calibration =
-            TaskCalibration { auto: Some(fixed(2)), mue: Some(fixed(3)), points: Vec::new() };
+            TaskCalibration { auto: Some(fixed(2)), mue: Some(mue), points: Vec::new() };
         let depth = |choice: ExitChoice, defaults: Option<&ExitRules>| {
             choice.policy(defaults, &calibration).unwrap().image
         };

@@ -31,7 +31,7 @@ pub enum BootstrapError {
     /// Nothing to draw from.
     #[error("there are no samples to draw from")]
     NoSamples,
-    /// A ratio needs a baseline other than 0, in every draw.
+    /// A ratio needs a baseline other than 0.
     #[error("the baseline of the ratio adds up to zero")]
     NoBaseline,
     /// The configuration makes no interval.
@@ -65,11 +65,11 @@ impl Bootstrap {
 
     /// The interval of the sum of values divided by the sum of baselines: retention, where values
     /// are scores with exits and baselines those at full depth. Pairs are drawn together, so what
-    /// makes a sample hard for both cancels out.
+    /// makes a sample hard for both cancels out. A draw whose baselines add up to 0 counts as 0: of few
+    /// samples that are hardly ever right, the interval goes down to nothing kept.
     ///
     /// # Errors
-    /// If there are no pairs, the baselines of a draw add up to 0, or the configuration makes no
-    /// interval.
+    /// If there are no pairs, the baselines add up to 0, or the configuration makes no interval.
     pub fn ratio(&self, pairs: &[Pair]) -> Result<Interval, BootstrapError> {
         self.interval(pairs.len(), |places| ratio(pairs, places))
     }
@@ -134,7 +134,7 @@ impl Bootstrap {
         let mut drawn = Vec::with_capacity(self.draws);
         for _ in 0..self.draws {
             places.fill_with(|| random.place(count));
-            drawn.push(statistic(&places).ok_or(BootstrapError::NoBaseline)?);
+            drawn.push(statistic(&places).unwrap_or(0.0));
         }
         drawn.sort_unstable_by(f64::total_cmp);
         let tail = (1.0 - self.confidence) / 2.0;
@@ -254,6 +254,15 @@ mod tests {
         };
         let kept = (0..100).filter(is_kept).count();
         assert!(kept >= 95, "{kept} of 100 calibrations");
+    }
+
+    /// One right answer of 24 is in two draws of three alone.
+    #[test]
+    fn draws_without_a_baseline_make_the_interval_wide() {
+        let right = |place| if place == 0 { 1.0 } else { 0.0 };
+        let pair = |place| Pair { value: right(place), baseline: right(place) };
+        let interval = BOOTSTRAP.ratio(&(0..24).map(pair).collect::<Vec<_>>()).unwrap();
+        assert_eq!(interval, Interval { estimate: 1.0, low: 0.0, high: 1.0 });
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Captions are scored as the COCO caption evaluation does ([`CaptionCorpus`], [`tokenize`]),
 //! entailment by accuracy and confusion ([`score_entailment`]). [`Bootstrap`] says how far a mean
-//! or a retention can be trusted; [`Failures`] and [`MeanLoss`] bound a risk for calibration.
+//! or a retention can be trusted.
 //! [`write_results`] hands captions to the official tools for the scores that are not computed here.
 //!
 //! [`evaluate`] asks an engine for answers at full depth and with exits, and reports what the exits
@@ -27,7 +27,6 @@ mod quality;
 mod random;
 mod report;
 mod results;
-mod risk;
 mod search;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -52,4 +51,3 @@ pub use quality::{Quality, Scored, score};
 pub use random::Random;
 pub use report::{Intervals, Report, Side, TaskReport, TaskResult};
 pub use results::{write_references, write_results};
-pub use risk::{Failures, MeanLoss};

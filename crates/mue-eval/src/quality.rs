@@ -68,14 +68,27 @@ pub fn score(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scored>, 
     }
 }
 
+/// CIDEr-D of the canonical captions (each sample's first reference) as if they were answers: what
+/// captions without a mistake score. None of entailments.
+pub(crate) fn canonical_cider_d(truths: &[SampleText]) -> Result<Option<f64>, EvalError> {
+    let references = references(truths);
+    let canonical: Option<Vec<&str>> =
+        references.iter().map(|all| all.first().map(String::as_str)).collect();
+    let score = |canonical: Vec<&str>| CaptionCorpus::new(&references)?.score(&canonical);
+    Ok(canonical.map(score).transpose()?.map(|scores| scores.cider_d))
+}
+
+fn references(truths: &[SampleText]) -> Vec<&[String]> {
+    let mut all: Vec<&[String]> = Vec::with_capacity(truths.len());
+    all.extend(truths.iter().map(|truth| match truth {
+        SampleText::Captions(references) => references.as_slice(),
+        SampleText::Hypothesis { .. } => &[],
+    }));
+    all
+}
+
 fn score_captions(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scored>, EvalError> {
-    let references: Vec<&[String]> = truths
-        .iter()
-        .map(|truth| match truth {
-            SampleText::Captions(references) => references.as_slice(),
-            SampleText::Hypothesis { .. } => &[],
-        })
-        .collect();
+    let references = references(truths);
     let corpus = CaptionCorpus::new(&references)?;
     let score = |replies: &Vec<Reply>| {
         let texts: Vec<&str> = replies.iter().map(caption).collect();

@@ -78,7 +78,7 @@ fn exit_rules_and_other_models_share_a_frontier() {
     }
     assert!(read("report.html").contains("the same again"));
 
-    let same = ["--frontier", "--tune", DATA];
+    let same = ["--frontier", "--tune", "scenes:count=20,seed=1"];
     let output = mue(folder.path()).args([&base[..], &same].concat()).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "tuned on what is tested");
     let alone = mue(folder.path()).args([&base[..], &["--frontier"]].concat()).output().unwrap();
@@ -103,6 +103,8 @@ fn what_was_calibrated_is_how_the_model_exits() {
         assert_eq!((&point["samples"], &point["confidence"]), (&6.into(), &0.95.into()));
     }
     assert!(calibration["caption"]["points"].as_array().unwrap().is_empty());
+    let mue = &calibration["entailment"]["mue"];
+    assert!(mue["retention_low"].is_f64() && mue["samples"] == 6 && table.contains("(mue)"));
     for exit in ["mue", "auto", "quality=0"] {
         let args = ["eval", "--timed", "1", "--exit", exit];
         assert!(run(folder.path(), &[&args[..], &base].concat()).contains("### Entailment"));
@@ -147,4 +149,41 @@ fn promises_are_checked_on_fresh_seeds() {
     let nothing = mue(folder.path()).args(base).args(["--exit", "off"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2), "full depth promises nothing");
     assert!(stderr(&nothing).contains("nothing is promised"), "{}", stderr(&nothing));
+}
+
+/// Six scenes as Karpathy's file would have them, of which one picture is gone.
+fn karpathy(folder: &std::path::Path) {
+    run(folder, &["scenes", "--out", "made", "--count", "6", "--split", "test"]);
+    let images = (0..6).map(|id| {
+        let split = if id < 4 { "test" } else { "val" };
+        let sentences = [serde_json::json!({ "raw": "a small red square" })];
+        let filename = format!("{id:06}.png");
+        serde_json::json!({ "filename": filename, "cocoid": id, "split": split, "sentences": sentences })
+    });
+    let file = serde_json::json!({ "images": images.collect::<Vec<_>>() });
+    std::fs::write(folder.join("dataset.json"), file.to_string()).unwrap();
+    std::fs::remove_file(folder.join("made/images/000002.png")).unwrap();
+}
+
+#[test]
+fn a_split_of_a_file_is_measured_and_what_cannot_be_read_is_said() {
+    let (folder, _) = imported();
+    karpathy(folder.path());
+    let base = ["eval", "--task", "caption", "--data", "dataset.json", "--model", "model"];
+    let output = |more: &[&str]| mue(folder.path()).args(base).args(more).output().unwrap();
+    let options = ["--images", "made/images", "--timed", "1", "--json", "--split", "test"];
+    let refused = output(&options);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("000002.png"), "{}", stderr(&refused));
+    let borne = [&options[..], &["--problems-max", "1"]].concat();
+    let found = output(&borne);
+    assert!(stderr(&found).contains("left out: ") && stderr(&found).contains("000002.png"));
+    let report: Value = serde_json::from_str(stdout(&found)).unwrap();
+    assert_eq!(report["caption"]["samples"], 3);
+    assert!(report["caption"]["canonical_cider_d"].is_f64());
+    let tune = ["--frontier", "--tune", "./dataset.json", "--tune-split"];
+    let both = output(&[&borne[..], &tune, &["test"]].concat());
+    assert!(stderr(&both).contains("samples in common"), "{}", stderr(&both));
+    let apart = output(&[&borne[..], &tune, &["val"]].concat());
+    assert!(apart.status.success(), "{}", stderr(&apart));
 }

@@ -96,9 +96,11 @@ impl Reader<'_> {
         for (index, image) in images.into_iter().enumerate() {
             match image {
                 Entry::Good(Image::Official { id, file_name: name }) => {
-                    if places.insert(id, entries.len()).is_some() {
+                    if places.contains_key(&id) {
                         self.problem("images", index, format!("id {id} is there twice"))?;
+                        continue;
                     }
+                    places.insert(id, entries.len());
                     entries.push((index, CaptionEntry { id, name, captions: Vec::new() }));
                 }
                 _ => self.problem("images", index, "expected an id and a file_name")?,

@@ -83,6 +83,19 @@ impl DataSpec {
             Self::Path(path) => Dataset::open(path, task, options),
         }
     }
+
+    /// Whether some sample is in both: scenes of a seed and split begin with the same ones, and a path
+    /// is one file however it is written.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Scenes { set, .. }, Self::Scenes { set: other, .. }) => set == other,
+            (Self::Path(path), Self::Path(other)) => {
+                path == other
+                    || path.canonicalize().is_ok_and(|path| Some(path) == other.canonicalize().ok())
+            }
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for DataSpec {
@@ -148,6 +161,17 @@ mod tests {
         assert_eq!(spec.to_string().parse::<DataSpec>().unwrap(), spec);
         let spec: DataSpec = "scenes:seed=3,count=10".parse().unwrap();
         assert_eq!(spec, DataSpec::Scenes { set: SceneSet::new(3, Split::Test), count: 10 });
+    }
+
+    #[test]
+    fn the_same_samples_may_have_two_names() {
+        let spec = |text: &str| text.parse::<DataSpec>().unwrap();
+        let overlap = |one: &str, other: &str| spec(one).overlaps(&spec(other));
+        assert!(overlap("scenes:seed=2,count=14", "scenes:count=12,seed=2,split=test"));
+        assert!(!overlap("scenes:seed=2,count=9", "scenes:seed=3,count=9"));
+        assert!(!overlap("scenes:seed=2,count=9", "scenes:seed=2,count=9,split=dev"));
+        assert!(overlap("src/lib.rs", "./src/../src/lib.rs") && overlap("gone", "gone"));
+        assert!(!overlap("src/lib.rs", "src"));
     }
 
     #[test]

@@ -70,7 +70,8 @@ fn karpathys_splits_have_to_be_chosen() {
 #[test]
 fn bad_entries_are_counted_with_their_places() {
     let folder = Folder::new();
-    let bad = r#"{"images": [{"id": 1, "file_name": "a"}, {"id": "x"}, {"id": 2, "file_name": "b"}],
+    let bad = r#"{"images": [{"id": 1, "file_name": "a"}, {"id": "x"}, {"id": 2, "file_name": "b"},
+        {"id": 1, "file_name": "c"}],
         "annotations": [{"image_id": 1, "caption": "a"}, {"image_id": 8, "caption": "b"},
         {"image_id": 1, "caption": " "}, 5]}"#;
     folder.write("captions.json", bad);
@@ -78,12 +79,13 @@ fn bad_entries_are_counted_with_their_places() {
         let options = DatasetOptions { problems_max, ..Default::default() };
         folder.open_with("captions.json", Task::Caption, &options)
     };
-    let dataset = open(5).unwrap();
+    let dataset = open(6).unwrap();
     assert_eq!(texts(&dataset), [entry("1", &["a"])]);
-    assert_eq!(dataset.problems().count(), 5);
+    assert_eq!(dataset.problems().count(), 6);
     let problems: Vec<String> = dataset.problems().first().iter().map(|p| p.to_string()).collect();
     for (problem, expected) in problems.iter().zip([
         "captions.json: images[1]: expected an id",
+        "captions.json: images[3]: id 1 is there twice",
         "captions.json: annotations[1]: there is no image 8",
         "captions.json: annotations[2]: the caption is empty",
         "captions.json: annotations[3]: expected an image_id",
@@ -91,8 +93,8 @@ fn bad_entries_are_counted_with_their_places() {
     ]) {
         assert!(problem.contains(expected), "{problem}");
     }
-    let error = open(4).unwrap_err().to_string();
-    assert!(error.contains("more than 4") && error.contains("images[2]"), "{error}");
+    let error = open(5).unwrap_err().to_string();
+    assert!(error.contains("more than 5") && error.contains("images[2]"), "{error}");
 }
 
 #[test]

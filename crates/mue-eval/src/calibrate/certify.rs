@@ -81,14 +81,6 @@ fn kept(quality: f64, full: f64) -> f64 {
     if full > 0.0 { quality / full } else { 0.0 }
 }
 
-/// The cheapest point that promises so much and saves anything.
-pub(super) fn cheapest(points: &[OperatingPoint], promise: f64) -> Option<&OperatingPoint> {
-    points
-        .iter()
-        .filter(|point| point.retention_low >= promise && point.macs < point.macs_full)
-        .min_by(|a, b| a.macs.total_cmp(&b.macs))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -51,10 +51,9 @@ pub fn calibrate(
     let (ladder, mue_ladder) = (certify::ladder(any, plan), certify::ladder(mue, plan));
     let points = certify::certify(engine, (data, plan), &ladder)?;
     let mue_points = certify::certify(engine, (data, plan), &mue_ladder)?;
-    let mue = certify::cheapest(&mue_points, plan.promise).or(mue_points.first());
-    Ok(TaskCalibration {
-        auto: certify::cheapest(&points, plan.promise).map(|point| point.exits.clone()),
-        mue: mue.map(|point| point.exits.clone()),
-        points,
-    })
+    let mue = TaskCalibration { points: mue_points, ..TaskCalibration::default() };
+    let mue = mue.cheapest(plan.promise).or(mue.points.first()).cloned();
+    let found = TaskCalibration { auto: None, mue, points };
+    let auto = found.cheapest(plan.promise).map(|point| point.exits.clone());
+    Ok(TaskCalibration { auto, ..found })
 }

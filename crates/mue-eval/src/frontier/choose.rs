@@ -65,6 +65,8 @@ pub(super) fn choose(
     let (watched, depths) = (search.watched(), Depths::of(engine, task));
     let lowest = LEVELS.into_iter().fold(1.0, f64::min) - MARGIN;
     let mut choices = Vec::new();
+    // The best of all signals is at least as good as each of them.
+    let mut tried: Vec<Trial> = Vec::new();
     for rule in rules {
         let candidates = rule.candidates(&watched, depths, task);
         let mut trials = search.trials(&candidates, lowest)?;
@@ -72,7 +74,11 @@ pub(super) fn choose(
             let likely = frontier(trials, (lowest, SECOND_LOOK));
             trials = again.run(likely.into_iter().map(|trial| trial.rules).collect())?;
         }
+        if *rule == Rule::Any {
+            trials.append(&mut tried);
+        }
         choices.extend(points(*rule, &trials));
+        tried.extend(trials);
     }
     Ok((choices, baselines))
 }

@@ -24,7 +24,7 @@ pub enum Rule {
     Entropy,
     /// The same by patience (PABEE).
     Patience,
-    /// Every branch by whatever does best.
+    /// Every branch by whatever does best, all other families included.
     Any,
     /// The model's calibrated default.
     Auto,

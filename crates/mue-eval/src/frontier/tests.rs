@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use mue_data::datasets::Task;
+use mue_data::datasets::{DatasetOptions, Task};
 use mue_engine::{BranchRule, Encoding, Engine, ExitChoice, ExitRules};
 
 use super::*;
@@ -14,7 +14,8 @@ use crate::{Plan, Report, TaskResult, answer, evaluate, score};
 const BOOTSTRAP: Bootstrap = Bootstrap { draws: 100, confidence: 0.95, seed: 0 };
 
 fn data(seed: u64, task: Task) -> EvalData {
-    EvalData::open(&format!("scenes:seed={seed},count=24").parse().unwrap(), task).unwrap()
+    let spec = format!("scenes:seed={seed},count=24").parse().unwrap();
+    EvalData::open(&spec, task, &DatasetOptions::default()).unwrap()
 }
 
 fn model() -> (Folder, Engine) {

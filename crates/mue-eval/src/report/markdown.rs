@@ -81,7 +81,9 @@ impl Report {
 /// What the figures are.
 pub(super) const METHOD: &str = "\
 Every row was run on the test samples, beside full depth in one pass. A family's rows are the \
-cheapest of its kind that kept a level of quality (\"tuned to\") on the tuning data. Static \
+cheapest of its kind that kept a level of quality (\"tuned to\") on the tuning data; captions' \
+rules have to be run one by one, so theirs are those of the few cheapest image rules that keep \
+enough. \"Best of all signals\" mixes signals between branches and includes the other families. Static \
 truncation runs the same depths for every sample. \"Layers saved\" is the paper's measure, mean \
 layers over all layers; a caption's prompt is encoded once for each model, so its branch does not \
 count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
@@ -95,9 +97,15 @@ fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) 
         findings(frontier).into_iter().map(|finding| format!("- {finding}\n")).collect();
     let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
     let grid: Vec<Vec<String>> = frontier.static_frontier().map(grid_cells).collect();
+    let own = found.report.canonical_cider_d.map_or_else(String::new, |canonical| {
+        let share = percent(found.report.full.quality.main() / canonical);
+        format!(
+            " The canonical captions themselves score {canonical:.3}; full depth has {share} of it."
+        )
+    });
     let mut text = format!(
         "\n## {name}\n\n{samples} samples, {timed_samples} of them timed; tuned on \
-         {tuning_samples} of {tuned_on}.\n\n{findings}\n{}\nStatic truncations that no cheaper \
+         {tuning_samples} of {tuned_on}.{own}\n\n{findings}\n{}\nStatic truncations that no cheaper \
          one matches:\n\n{}",
         table(&columns(task), &rows),
         table(&GRID_COLUMNS, &grid)
@@ -143,6 +151,11 @@ pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
         }
         Quality::Caption { .. } => {
             row("CIDEr-D", &|side| format!("{:.3}", side.quality.main()), kept);
+            if let Some(canonical) = report.canonical_cider_d {
+                let share = |side: &Side| percent(side.quality.main() / canonical);
+                let name = format!("of the canonical captions' own {canonical:.3}");
+                row(&name, &share, String::new());
+            }
             row("exact match", &exact_match, String::new());
         }
     }

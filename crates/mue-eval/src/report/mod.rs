@@ -74,6 +74,10 @@ pub struct TaskReport {
     pub full: Side,
     /// With exits.
     pub exit: Side,
+    /// CIDEr-D of the canonical captions (each sample's first reference) themselves; none of
+    /// entailments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_cider_d: Option<f64>,
     /// Quality with exits relative to full depth; none if full depth has no quality at all.
     pub retention: Option<f64>,
     /// Share of all layers that exits do not run, which is how the paper counts; the branch of a
@@ -121,12 +125,14 @@ impl TaskReport {
         (full, exit): (Side, Side),
         (intervals, layers_saved): (Intervals, f64),
         (samples, timed_samples): (usize, usize),
+        canonical_cider_d: Option<f64>,
     ) -> Self {
         Self {
             samples,
             timed_samples,
             full,
             exit,
+            canonical_cider_d,
             retention: intervals.retention.map(|interval| interval.estimate),
             layers_saved,
             macs_saved: intervals.macs_saved.estimate,

@@ -190,7 +190,7 @@ fn label(truth: &SampleText) -> Option<Label> {
 
 #[cfg(test)]
 mod tests {
-    use mue_data::datasets::Task;
+    use mue_data::datasets::{DatasetOptions, Task};
     use mue_engine::Encoding;
 
     use super::*;
@@ -226,7 +226,11 @@ mod tests {
     fn check(encoding: Encoding) {
         let folder = Folder::new(2, encoding);
         let engine = engine(&folder);
-        let data = EvalData::open(&"scenes:seed=3,count=24".parse().unwrap(), Task::Entailment);
+        let data = EvalData::open(
+            &"scenes:seed=3,count=24".parse().unwrap(),
+            Task::Entailment,
+            &DatasetOptions::default(),
+        );
         let data = data.unwrap();
         let depths = Depths::of(&engine, Task::Entailment);
         assert_eq!(depths.text, encoding == Encoding::Decomposed);
