@@ -1,6 +1,8 @@
 //! The image stem: three stages of a bottleneck ResNet, stride 16 (OFA, section 3.2).
 
 mod entry;
+mod narrow;
+mod planes;
 mod training;
 mod winograd;
 
@@ -11,12 +13,13 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Slice, Tensor};
+use burn::tensor::{Slice, Tensor, TensorData};
 use rayon::prelude::*;
 
 use crate::buckets::Grid;
 use crate::config::OfaConfig;
 use crate::host::{both, in_host_memory};
+use crate::rows::to_host;
 use crate::weights::Loader;
 
 /// Pixels to image features. BatchNorm is in inference form and folded into the convolutions.
@@ -67,6 +70,7 @@ impl Stem {
         StemKernels {
             entry: entry::Entry::new(&self.conv),
             spatial: blocks.map(|block| winograd_kernel(&block.spatial)).collect(),
+            narrow: narrow::Narrow::new(self),
         }
     }
 
@@ -88,6 +92,9 @@ impl Stem {
     pub fn tokens(&self, pixels: Tensor<4>, kernels: &StemKernels) -> (Tensor<3>, Grid) {
         if self.conv.weight.device().is_autodiff() {
             return self.forward_channels_last(pixels);
+        }
+        if let (Some(entry), Some(narrow)) = (&kernels.entry, &kernels.narrow) {
+            return narrow_tokens((entry, narrow), pixels);
         }
         let features = match in_host_memory(&pixels.device()) {
             true => self.forward_apart(pixels, kernels),
@@ -124,6 +131,28 @@ impl Stem {
     }
 }
 
+/// The tokens of pictures, each computed on one thread where there are many.
+fn narrow_tokens(
+    (entry, narrow): (&entry::Entry, &narrow::Narrow),
+    pixels: Tensor<4>,
+) -> (Tensor<3>, Grid) {
+    let ([batch, inputs, height, width], device) = (pixels.dims(), pixels.device());
+    let pixels = to_host(pixels);
+    let pictures: Vec<(Vec<f32>, [usize; 2])> = pixels
+        .par_chunks_exact(inputs * height * width)
+        .map(|pixels| {
+            let (pooled, size) = entry.pooled(pixels, [1, height, width]);
+            narrow.forward(&pooled, size)
+        })
+        .collect();
+    let [height, width] = pictures.first().map_or([0, 0], |(_, size)| *size);
+    let grid = Grid { height, width };
+    let tokens = pictures.iter().map(|(tokens, _)| tokens.as_slice()).collect::<Vec<_>>().concat();
+    let channels = tokens.len() / (batch * grid.tokens()).max(1);
+    let tokens = TensorData::new(tokens, [batch, grid.tokens(), channels]);
+    (Tensor::from_data(tokens, &device), grid)
+}
+
 /// What is made of a stem's weights once, for inference in the host's memory; elsewhere nothing.
 #[derive(Clone, Debug, Default)]
 pub struct StemKernels {
@@ -131,6 +160,8 @@ pub struct StemKernels {
     entry: Option<entry::Entry>,
     /// The 3x3 convolutions' in the blocks' order, where they are faster so.
     spatial: Vec<Option<winograd::Kernel>>,
+    /// What follows the first convolution, if all of it is narrow.
+    narrow: Option<narrow::Narrow>,
 }
 
 fn winograd_kernel(conv: &Conv2d) -> Option<winograd::Kernel> {

@@ -11,13 +11,8 @@ use burn::tensor::{Tensor, TensorData};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::planes::{Block, CHANNELS, LANES_MAX, add_taps};
 use crate::rows::to_host;
-
-/// Output channels that are computed together.
-const CHANNELS: usize = 8;
-
-/// Outputs in a vector, at most.
-const LANES_MAX: usize = 16;
 
 /// Weights and bias of the convolution, by blocks of channels.
 #[derive(Clone, Debug)]
@@ -28,44 +23,33 @@ pub(crate) struct Entry {
     kernel: usize,
 }
 
-/// What makes a block of output channels; channels beyond the last are zeros.
-#[derive(Clone, Debug)]
-struct Block {
-    /// By input channel, line and column of the kernel.
-    weights: Vec<[f32; CHANNELS]>,
-    bias: [f32; CHANNELS],
-}
-
 impl Entry {
     /// Of a convolution of stride 2 whose kernel is square and odd, padded by half of it.
     pub(crate) fn new(conv: &Conv2d) -> Option<Self> {
-        let bias = conv.bias.as_ref()?;
         let [channels, inputs, kernel, width] = conv.weight.dims();
         if conv.stride != [2, 2] || kernel != width || kernel % 2 == 0 {
             return None;
         }
-        let (weight, bias) = (to_host(conv.weight.val()), to_host(bias.val()));
-        let taps = inputs * kernel * kernel;
-        let block = |first: usize| {
-            let of = |values: &[f32], stride: usize, offset: usize| {
-                std::array::from_fn(|place| match first + place < channels {
-                    true => values[(first + place) * stride + offset],
-                    false => 0.0,
-                })
-            };
-            let weights = (0..taps).map(|tap| of(&weight, taps, tap)).collect();
-            Block { weights, bias: of(&bias, 1, 0) }
-        };
-        let blocks = (0..channels).step_by(CHANNELS).map(block).collect();
-        Some(Self { blocks, channels, inputs, kernel })
+        Some(Self { blocks: Block::all(conv)?, channels, inputs, kernel })
     }
 
     /// `[batch, 3, height, width]` to `[batch, channels, height / 4, width / 4]`, rounded up.
     pub(crate) fn forward(&self, pixels: Tensor<4>) -> Tensor<4> {
         let ([batch, _, height, width], device) = (pixels.dims(), pixels.device());
+        let (pooled, [rows, columns]) = self.pooled(&to_host(pixels), [batch, height, width]);
+        let shape = [batch, self.channels, rows, columns];
+        Tensor::from_data(TensorData::new(pooled, shape), &device)
+    }
+
+    /// The same of pixels in memory, with height and width of what they become.
+    pub(crate) fn pooled(
+        &self,
+        pixels: &[f32],
+        [batch, height, width]: [usize; 3],
+    ) -> (Vec<f32>, [usize; 2]) {
         let shape = Shape::of(self.kernel, height, width);
         let taps = shape.taps(self.kernel, self.inputs);
-        let pictures = halves(&to_host(pixels), self.inputs, &shape);
+        let pictures = halves(pixels, self.inputs, &shape);
         let [rows, columns] = shape.pooled;
         let mut pooled = vec![0.0; batch * self.channels * rows * columns];
         let picture_pooled = pooled.par_chunks_mut(self.channels * rows * columns);
@@ -76,8 +60,7 @@ impl Entry {
                 Arch::new().dispatch(BlockPass { block, taps, halves, shape, pooled });
             });
         });
-        let shape = [batch, self.channels, rows, columns];
-        Tensor::from_data(TensorData::new(pooled, shape), &device)
+        (pooled, shape.pooled)
     }
 }
 
@@ -114,19 +97,11 @@ impl BlockPass<'_> {
         for y in 0..shape.rows {
             for first in (0..shape.length).step_by(S::F32_LANES) {
                 let pixels = &halves[2 * y * shape.line + first..];
-                let mut sums = [simd.splat_f32s(0.0); CHANNELS];
-                for (sum, bias) in sums.iter_mut().zip(&block.bias) {
-                    *sum = simd.splat_f32s(*bias);
-                }
-                for (weights, tap) in block.weights.iter().zip(taps) {
-                    let pixels = S::as_simd_f32s(&pixels[*tap..]).0[0];
-                    for (sum, weight) in sums.iter_mut().zip(weights) {
-                        *sum = simd.mul_add_f32s(simd.splat_f32s(*weight), pixels, *sum);
-                    }
-                }
+                let sums = block.bias.map(|bias| [simd.splat_f32s(bias)]);
+                let sums = add_taps::<S, 1>(simd, block, taps, pixels, sums);
                 for (sums, plane) in sums.iter().zip(outputs.chunks_exact_mut(shape.plane())) {
                     let output = &mut plane[y * shape.length + first..];
-                    S::as_mut_simd_f32s(output).0[0] = *sums;
+                    S::as_mut_simd_f32s(output).0[0] = sums[0];
                 }
             }
         }
@@ -193,9 +168,11 @@ fn halves(pixels: &[f32], channels: usize, shape: &Shape) -> Vec<Vec<f32>> {
         let planes = pixels.chunks_exact(shape.height * shape.width);
         for (plane, halves) in planes.zip(halves.chunks_exact_mut(2 * half)) {
             for (y, line) in plane.chunks_exact(shape.width).enumerate() {
-                let first = (y + shape.padding) * shape.line;
-                for (x, pixel) in (shape.padding..).zip(line) {
-                    halves[x % 2 * half + first + x / 2] = *pixel;
+                // Columns of either half come alternately.
+                for x in [shape.padding, shape.padding + 1] {
+                    let first = x % 2 * half + (y + shape.padding) * shape.line + x / 2;
+                    let pixels = line.iter().skip(x - shape.padding).step_by(2);
+                    halves[first..].iter_mut().zip(pixels).for_each(|(half, pixel)| *half = *pixel);
                 }
             }
         }
@@ -208,17 +185,23 @@ fn halves(pixels: &[f32], channels: usize, shape: &Shape) -> Vec<Vec<f32>> {
 #[inline(always)]
 fn pool_relu(plane: &[f32], shape: &Shape, pooled: &mut [f32]) {
     let length = shape.length;
-    let mut highest = vec![0.0; length];
+    // Of three lines with a zero at both ends, then of three columns.
+    let (mut highest, mut widest) = (vec![0.0; length + 2], vec![0.0; length]);
     for (y, pooled) in pooled.chunks_exact_mut(shape.pooled[1]).enumerate() {
+        let highest = &mut highest[..];
         highest.fill(0.0);
         for row in (2 * y).saturating_sub(1)..(2 * y + 2).min(shape.rows) {
-            for (highest, value) in highest.iter_mut().zip(&plane[row * length..][..length]) {
+            let line = &plane[row * length..][..shape.columns];
+            for (highest, value) in highest[1..].iter_mut().zip(line) {
                 *highest = larger(*highest, *value);
             }
         }
-        for (x, pooled) in pooled.iter_mut().enumerate() {
-            let columns = (2 * x).saturating_sub(1)..(2 * x + 2).min(shape.columns);
-            *pooled = highest[columns].iter().fold(0.0, |a, b| larger(a, *b));
+        let neighbours = highest.iter().zip(&highest[1..]).zip(&highest[2..]);
+        for (widest, ((a, b), c)) in widest.iter_mut().zip(neighbours) {
+            *widest = larger(larger(*a, *b), *c);
+        }
+        for (pooled, widest) in pooled.iter_mut().zip(widest.iter().step_by(2)) {
+            *pooled = *widest;
         }
     }
 }
