@@ -39,12 +39,12 @@ pub(crate) struct EntailArgs {
 struct Results<'a> {
     model: String,
     device: String,
-    image: &'a Path,
     results: Vec<EntailmentJson<'a>>,
 }
 
 #[derive(Debug, Serialize)]
 struct EntailmentJson<'a> {
+    image: &'a Path,
     hypothesis: &'a str,
     label: &'static str,
     scores: Map<String, Value>,
@@ -59,14 +59,13 @@ pub(crate) fn run(args: &EntailArgs, out: &mut dyn Write) -> anyhow::Result<()> 
     let mut results = Vec::new();
     for (hypothesis, (verdict, timing)) in args.hypotheses.iter().zip(judge(args, &engine)?) {
         match args.model.json {
-            true => results.push(json(hypothesis, verdict, timing)),
+            true => results.push(json((&args.image, hypothesis), verdict, timing)),
             false => print(out, hypothesis, &verdict)?,
         }
     }
     if args.model.json {
         let device = engine.device().to_string();
-        let all =
-            Results { model: args.model.source().to_string(), device, image: &args.image, results };
+        let all = Results { model: args.model.source().to_string(), device, results };
         writeln!(out, "{}", serde_json::to_string_pretty(&all)?)?;
     }
     Ok(())
@@ -99,13 +98,18 @@ fn judge(args: &EntailArgs, engine: &Engine) -> anyhow::Result<Vec<(Entailment, 
         .collect()
 }
 
-fn json(hypothesis: &str, verdict: Entailment, timing: Timing) -> EntailmentJson<'_> {
+fn json<'a>(
+    (image, hypothesis): (&'a Path, &'a str),
+    verdict: Entailment,
+    timing: Timing,
+) -> EntailmentJson<'a> {
     let scores = Label::ALL.iter().zip(verdict.scores);
     EntailmentJson {
+        image,
         hypothesis,
         label: verdict.label.name(),
         scores: scores.map(|(label, score)| (label.name().to_owned(), json!(score))).collect(),
-        exit: ExitJson::new(&verdict.exit, &[]),
+        exit: ExitJson::new(&verdict.exit, &verdict.tokens),
         compute: verdict.compute.into(),
         timing_ms: timing.into(),
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
+
 /// Exit code when the user has to change something: an argument, a file, a setting.
 const USER_ERROR: u8 = 2;
 const FAILURE: u8 = 1;
@@ -53,6 +55,27 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     ExitCode::from(error.downcast_ref::<Explained>().map_or(FAILURE, |known| known.exit_code))
 }
 
+/// Prints what is wrong with the arguments as one line, or the help that they ask for.
+///
+/// Returns the exit code of the process.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // A command line that names no command asks for help too.
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || !error.use_stderr() {
+        error.exit();
+    }
+    let _ = writeln!(io::stderr().lock(), "{}", usage_line(&error.to_string()));
+    ExitCode::from(USER_ERROR)
+}
+
+/// What clap says in several paragraphs, without its last ones on how the command is used.
+fn usage_line(text: &str) -> String {
+    let is_told = |part: &&str| !["Usage:", "For more"].iter().any(|start| part.starts_with(start));
+    let joined = |part: &str| part.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let parts: Vec<String> = text.trim().split("\n\n").filter(is_told).map(joined).collect();
+    format!("{}; `--help` says what can be given", parts.join("; ")).replace(char::is_control, " ")
+}
+
 /// `what went wrong: cause; how to mend it`, free of line breaks and terminal escapes, since
 /// parts of it may come from a server or a file.
 fn line(error: &anyhow::Error) -> String {
@@ -67,6 +90,18 @@ fn line(error: &anyhow::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_arguments_is_one_line() {
+        let text = "error: invalid value 'up' for '--to <HOW>'\n  [possible values: off, on]\n\n  \
+                    tip: a similar value exists: 'on'\n\nUsage: mue [OPTIONS]\n\nFor more \
+                    information, try '--help'.\n";
+        assert_eq!(
+            usage_line(text),
+            "error: invalid value 'up' for '--to <HOW>' [possible values: off, on]; tip: a similar \
+             value exists: 'on'; `--help` says what can be given"
+        );
+    }
 
     #[test]
     fn the_line_names_error_cause_and_remedy() {

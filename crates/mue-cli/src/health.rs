@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Args;
 use ureq::Agent;
+use ureq::http::StatusCode;
 use ureq::tls::TlsConfig;
 
 /// An orchestrator should not wait longer for an answer that takes a millisecond.
@@ -15,6 +16,10 @@ const EXAMPLES: &str = "\
 Examples:
   mue health                            ask the server that MUE_LISTEN names
   mue health http://10.0.0.5:8080       ask another
+  mue health https://10.0.0.5:8080 --insecure
+
+The server of this environment is asked by TLS if it talks that, and its certificate is not checked: it
+is for the name by which others reach it.
 
 Exit code: 0 the server is ready; 1 it is not, or does not answer.";
 
@@ -25,6 +30,9 @@ pub(crate) struct HealthArgs {
     /// The server [default: what MUE_LISTEN says, else http://127.0.0.1:8080]
     #[arg(value_name = "URL")]
     url: Option<String>,
+    /// Do not check the certificate of the server at URL
+    #[arg(long)]
+    insecure: bool,
     /// The address that the server of this environment listens on
     #[arg(
         long,
@@ -43,19 +51,32 @@ pub(crate) struct HealthArgs {
 pub(crate) fn run(args: &HealthArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let scheme = if args.tls_certificate.is_empty() { "http" } else { "https" };
     let own = || format!("{scheme}://{}", reachable(&args.listen));
-    let base = args.url.clone().unwrap_or_else(own);
-    let url = format!("{}/health/ready", base.trim_end_matches('/'));
-    // The certificate of the server on this machine is for the name by which others reach it.
-    let tls = TlsConfig::builder().disable_verification(args.url.is_none()).build();
-    // Past any proxy: the server is near.
-    let config = Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE)).tls_config(tls);
-    let agent = Agent::new_with_config(config.http_status_as_error(false).build());
-    let answer = agent.get(&url).call().with_context(|| format!("{url} does not answer"))?;
-    if answer.status() != 200 {
-        bail!("{url} says {}", answer.status());
+    let mut base = args.url.clone().unwrap_or_else(own);
+    let agent = agent(args.insecure || args.url.is_none());
+    let mut status = ask(&agent, &base);
+    // The certificate may be named in settings that are the server's alone.
+    if args.url.is_none() && matches!(status, Err(ureq::Error::Protocol(_))) {
+        base = format!("https://{}", reachable(&args.listen));
+        status = ask(&agent, &base);
+    }
+    let status = status.with_context(|| format!("{base} does not answer"))?;
+    if status != 200 {
+        bail!("{base} says {status}");
     }
     writeln!(out, "ready")?;
     Ok(())
+}
+
+fn agent(is_insecure: bool) -> Agent {
+    let tls = TlsConfig::builder().disable_verification(is_insecure).build();
+    // Past any proxy: the server is near.
+    let config = Agent::config_builder().proxy(None).timeout_global(Some(PATIENCE)).tls_config(tls);
+    Agent::new_with_config(config.http_status_as_error(false).build())
+}
+
+fn ask(agent: &Agent, base: &str) -> Result<StatusCode, ureq::Error> {
+    let url = format!("{}/health/ready", base.trim_end_matches('/'));
+    agent.get(url).call().map(|answer| answer.status())
 }
 
 /// Where a server that listens on an address is reached from its own machine.

@@ -133,8 +133,9 @@ fn choice(text: &str) -> Result<ExitChoice, String> {
         })?;
         let threshold: f32 =
             value.parse().map_err(|_| format!("{branch}: {value:?} is no number"))?;
-        if !threshold.is_finite() {
-            return Err(format!("{branch}: the threshold must be finite"));
+        // Beyond a cosine's range lie "never" and "at once"; a percentage is a mistake.
+        if !(-2.0..=2.0).contains(&threshold) {
+            return Err(format!("{branch}: a threshold must be between -2 and 2"));
         }
         match branch {
             "image" => thresholds.image = Some(threshold),
@@ -182,7 +183,9 @@ mod tests {
             ("on", "auto"),
             ("image=x", "x"),
             ("img=1", "img"),
-            ("text=nan", "finite"),
+            ("text=nan", "between -2 and 2"),
+            ("image=95", "between -2 and 2"),
+            ("image=0.9,decoder=-2.5", "decoder"),
             ("quality=2", "between"),
         ] {
             let error = choice(text).unwrap_err();

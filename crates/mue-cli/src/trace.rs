@@ -44,7 +44,7 @@ pub(crate) fn print_summary(
         "  {}  {}  decoder {:.1}/{}  {:.2} of {:.2} GMAC, {:.0}% saved",
         depth("image", exit.image),
         depth("text", exit.text),
-        mean(&exit.decoder),
+        exit.mean_layer(),
         exit.decoder_layers,
         compute.macs as f64 / 1e9,
         compute.macs_full as f64 / 1e9,
@@ -65,10 +65,6 @@ pub(crate) fn print_tokens(
         writeln!(out, "  {:width$}  {bar} {layer}", text.trim())?;
     }
     Ok(())
-}
-
-fn mean(layers: &[usize]) -> f64 {
-    layers.iter().sum::<usize>() as f64 / layers.len().max(1) as f64
 }
 
 /// Where a request left, in the layout of the HTTP interface.
@@ -125,7 +121,7 @@ impl ExitJson {
             image: depth(exit.image),
             text: depth(exit.text),
             decoder: DecoderJson {
-                mean_layer: mean(&exit.decoder),
+                mean_layer: exit.mean_layer(),
                 layers: exit.decoder_layers,
                 tokens,
             },

@@ -1,9 +1,11 @@
 //! Bytes to pixels.
 
+mod jpeg;
+
 use std::io::Cursor;
 
 use image::metadata::Orientation as ExifOrientation;
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 /// An 8-bit RGB picture, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +72,9 @@ pub enum ImageError {
     /// The picture has no pixels.
     #[error("the image is empty")]
     Empty,
+    /// A JPEG breaks off.
+    #[error("the image is truncated: the JPEG ends before its end marker")]
+    Truncated,
     /// The format is known, the content broken.
     #[error("the image cannot be decoded")]
     Decode(#[source] image::ImageError),
@@ -81,7 +86,9 @@ const BYTES_PER_PIXEL_MAX: u64 = 16;
 /// Decodes a PNG, JPEG, WebP, GIF (first frame), BMP or TIFF to 8-bit RGB.
 ///
 /// As Pillow's `convert("RGB")`: alpha is dropped without compositing, palettes are looked up and
-/// grey becomes three equal channels. Samples of 16 bits are scaled to 8.
+/// grey becomes three equal channels. Samples of 16 bits are scaled to 8. A JPEG without its end marker
+/// is refused, as Pillow does, even if nothing but the marker is missing; what follows the marker is
+/// not looked at.
 ///
 /// # Errors
 ///
@@ -97,9 +104,7 @@ pub fn decode_image(
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|error| ImageError::Decode(error.into()))?;
-    if reader.format().is_none() {
-        return Err(ImageError::Format);
-    }
+    let format = reader.format().ok_or(ImageError::Format)?;
     let mut memory = Limits::no_limits();
     memory.max_alloc = Some(limits.pixels_max.saturating_mul(BYTES_PER_PIXEL_MAX));
     reader.limits(memory);
@@ -111,6 +116,9 @@ pub fn decode_image(
     }
     if pixels == 0 {
         return Err(ImageError::Empty);
+    }
+    if format == ImageFormat::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(ImageError::Truncated);
     }
     let turn = match orientation {
         Orientation::Apply => decoder.orientation().unwrap_or(ExifOrientation::NoTransforms),
@@ -132,7 +140,7 @@ fn unreadable(error: image::ImageError) -> ImageError {
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageFormat, Rgba, RgbaImage};
+    use image::{Rgba, RgbaImage};
     use proptest::prelude::*;
 
     use super::*;

@@ -9,6 +9,8 @@ use mue_model::{
     ScoredAnswer, StepExit,
 };
 
+use crate::settings::AnswerWords;
+
 /// An answer of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
@@ -45,6 +47,9 @@ pub struct ExitTrace {
     pub text: BranchDepth,
     /// Layer of each decoder step.
     pub decoder: Vec<usize>,
+    /// Steps that the answer's tokens are of, the first ones: those behind them found its end or, among
+    /// several beams, nothing better.
+    pub tokens: usize,
     /// Layers that the decoder has.
     pub decoder_layers: usize,
     /// What the exits were decided by.
@@ -52,6 +57,17 @@ pub struct ExitTrace {
     /// Of each decoder step, what would have been answered from the layers that were asked: token
     /// ids of a caption, places in [`Label::ALL`] of an entailment; empty where no policy asked.
     pub predictions: Vec<Vec<Prediction>>,
+}
+
+impl ExitTrace {
+    /// Mean decoder layer over the answer's tokens; over all steps if it has none.
+    pub fn mean_layer(&self) -> f64 {
+        let layers = match self.decoder.get(..self.tokens) {
+            None | Some([]) => self.decoder.as_slice(),
+            Some(layers) => layers,
+        };
+        layers.iter().sum::<usize>() as f64 / layers.len().max(1) as f64
+    }
 }
 
 /// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked.
@@ -122,8 +138,12 @@ impl EncoderTrace {
         Self { image: image.clone(), text: text.clone(), compute }
     }
 
-    /// With the decoder's part.
-    fn joined(self, steps: Vec<StepExit>, cost: &DecoderCost) -> (ExitTrace, Compute) {
+    /// With the decoder's part, the first `tokens` of whose steps are in the answer.
+    fn joined(
+        self,
+        (steps, tokens): (Vec<StepExit>, usize),
+        cost: &DecoderCost,
+    ) -> (ExitTrace, Compute) {
         let Self { image, text, mut compute } = self;
         compute.macs += cost.macs;
         compute.macs_full += cost.macs_full;
@@ -136,6 +156,7 @@ impl EncoderTrace {
             image: image_depth,
             text: text_depth,
             decoder,
+            tokens,
             decoder_layers: cost.layers(),
             similarities: Similarities {
                 image: image.similarities,
@@ -147,7 +168,7 @@ impl EncoderTrace {
     }
 }
 
-/// One token of a caption.
+/// One token of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenExit {
     /// Its text, with the space before it.
@@ -181,12 +202,12 @@ impl Caption {
         let (ids, score) = best.map_or((Vec::new(), 0.0), |best| (best.tokens, best.score));
         let words: Vec<u32> = ids.into_iter().filter(|id| *id != eos).collect();
         let pieces = tokenizer.pieces(&words);
-        let tokens = pieces
+        let tokens: Vec<TokenExit> = pieces
             .into_iter()
             .zip(&answer.exits)
             .map(|(text, exit)| TokenExit { text, layer: exit.layer })
             .collect();
-        let (exit, compute) = trace.joined(answer.exits, &answer.cost);
+        let (exit, compute) = trace.joined((answer.exits, tokens.len()), &answer.cost);
         Self { text: trim_caption(&tokenizer.decode(&words)), score, tokens, exit, compute }
     }
 }
@@ -224,6 +245,15 @@ impl Label {
             Self::Contradiction => "contradiction",
         }
     }
+
+    /// The word that stands for it.
+    fn word(self, words: &AnswerWords) -> &str {
+        match self {
+            Self::Entailment => &words.entailment,
+            Self::Neutral => &words.neutral,
+            Self::Contradiction => &words.contradiction,
+        }
+    }
 }
 
 /// The verdict on one hypothesis.
@@ -233,6 +263,8 @@ pub struct Entailment {
     pub label: Label,
     /// Probabilities in the order of [`Label::ALL`].
     pub scores: [f32; 3],
+    /// The label's word, the one token that the decoder answers with.
+    pub tokens: Vec<TokenExit>,
     /// Where the request left the model.
     pub exit: ExitTrace,
     /// What it cost; a picture shared by several hypotheses is counted in each.
@@ -240,14 +272,16 @@ pub struct Entailment {
 }
 
 impl Entailment {
-    pub(crate) fn new(answer: ScoredAnswer, trace: EncoderTrace) -> Self {
+    pub(crate) fn new(answer: ScoredAnswer, trace: EncoderTrace, words: &AnswerWords) -> Self {
         let mut scores = [0.0; 3];
         for (score, log_prob) in scores.iter_mut().zip(&answer.log_probs) {
             *score = log_prob.exp();
         }
         let best = |best: usize, next: usize| if scores[next] > scores[best] { next } else { best };
         let label = Label::ALL[(0..3).fold(0, best)];
-        let (exit, compute) = trace.joined(vec![answer.exit], &answer.cost);
-        Self { label, scores, exit, compute }
+        let text = label.word(words).to_owned();
+        let tokens = vec![TokenExit { text, layer: answer.exit.layer }];
+        let (exit, compute) = trace.joined((vec![answer.exit], tokens.len()), &answer.cost);
+        Self { label, scores, tokens, exit, compute }
     }
 }

@@ -48,6 +48,9 @@ impl Default for EngineSettings {
 }
 
 /// An accepted request: a future of its answer, and the tokens before it.
+///
+/// A token is told when it is decided: with one beam as it leaves, with several when the whole answer
+/// is, all in order.
 pub type Pending = Ticket<BatchOfa>;
 
 /// What became of a request.

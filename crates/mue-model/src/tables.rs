@@ -1,4 +1,4 @@
-//! Position biases, computed once per grid, text length and layer, and shared by every request.
+//! Position biases, computed once per grid, rounded text length and layer, and shared by every request.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,8 @@ pub(crate) const MASKED: f32 = -1e9;
 /// Lengths are rounded up to a multiple of this, so that few tables serve all of them.
 const LENGTH_STEP: usize = 32;
 
-/// Image tables kept: a model serves one grid, and its biases are large (OFA-base at 480 pixels:
-/// 39 MB per layer).
+/// Tables with image tokens kept: a model serves one grid, in joint encoding with a rounded text
+/// length or two, and its biases are large (OFA-base at 480 pixels: 39 MB per layer).
 const IMAGE_TABLES_MAX: usize = 2;
 
 /// Other tables kept: a few rounded lengths.
@@ -146,13 +146,15 @@ impl Tables {
         })
     }
 
-    /// Biases of joint encoding: absolute over everything, relative inside each modality.
+    /// Biases of joint encoding over a grid, if any, and then at least `tokens` text tokens: absolute
+    /// over everything, relative inside each modality.
     pub(crate) fn joint(
         &self,
         positions: &EncoderPositions,
         layers: usize,
         (grid, tokens): (Option<Grid>, usize),
     ) -> Arc<BranchTables> {
+        let tokens = rounded(tokens, positions.text_tokens_max());
         self.joints.get_or_insert_with((grid, tokens), || {
             let text = positions.text_embedding(tokens);
             let embedding = match grid {
@@ -246,4 +248,36 @@ fn add_block(bias: Tensor<4>, from: usize, block: Tensor<4>) -> Tensor<4> {
 /// A length that tables are made for: at least `tokens`, at most `most`.
 fn rounded(tokens: usize, most: usize) -> usize {
     tokens.next_multiple_of(LENGTH_STEP).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+    use crate::weights::initial_tensors;
+    use crate::{Ofa, OfaConfig};
+
+    fn model() -> Ofa {
+        let config = r#"{"vocab_size": 9, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1,
+            "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8,
+            "decoder_ffn_dim": 8, "resnet_layers": [1, 1, 1], "stem_width": 4,
+            "max_position_embeddings": 64, "token_bucket_size": 8, "image_bucket_size": 4}"#;
+        let (config, device) = (OfaConfig::from_json(config).unwrap(), Device::flex());
+        let tensors = initial_tensors(&config, 1, &device).unwrap();
+        Ofa::from_tensors(&tensors, config, &device).unwrap()
+    }
+
+    #[test]
+    fn texts_of_nearby_lengths_share_a_joint_table() {
+        let model = model();
+        let grid = Grid::of_pixels(32, 32);
+        let table =
+            |tokens| model.tables().joint(model.encoder().positions(), 1, (Some(grid), tokens));
+        let tables: Vec<_> = (5..=LENGTH_STEP).map(table).collect();
+        assert!(tables.iter().all(|other| Arc::ptr_eq(other, &tables[0])));
+        let beside = table(LENGTH_STEP + 1);
+        assert!(beside.biases[0].dims()[3] > grid.tokens() + LENGTH_STEP);
+        assert!(Arc::ptr_eq(&table(7), &tables[0]), "two are kept");
+    }
 }

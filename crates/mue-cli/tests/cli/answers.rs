@@ -1,6 +1,6 @@
 //! `mue caption` and `mue entail`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::checkpoint::{imported, write_picture};
 use crate::{mue, stderr, stdout};
@@ -71,13 +71,37 @@ fn hypotheses_are_judged_each() {
     let results = answer["results"].as_array().unwrap();
     assert_eq!(results.len(), 2);
     for (result, hypothesis) in results.iter().zip(["a dog", "two cats"]) {
-        assert_eq!(result["hypothesis"], hypothesis);
+        assert_eq!(
+            (&result["image"], &result["hypothesis"]),
+            (&"picture.png".into(), &hypothesis.into())
+        );
+        let word = match result["label"].as_str().unwrap() {
+            "entailment" => " yes",
+            "neutral" => " maybe",
+            _ => " no",
+        };
+        assert_eq!(result["exit"]["decoder"]["tokens"], json!([{"text": word, "layer": 3}]));
         let scores = result["scores"].as_object().unwrap();
         let best =
             scores.iter().max_by(|a, b| a.1.as_f64().unwrap().total_cmp(&b.1.as_f64().unwrap()));
         assert_eq!(best.unwrap().0, result["label"].as_str().unwrap());
         let sum: f64 = scores.values().map(|score| score.as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn the_mean_layer_is_that_of_the_tokens_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let scenes = mue(folder.path()).args(["scenes", "--out", "scenes", "--count", "1"]).output();
+    assert!(scenes.unwrap().status.success());
+    for beams in ["1", "4"] {
+        let caption = ["caption", "scenes/images/000000.png", "--beam-size", beams, "--json"];
+        let answer = json(folder.path(), &caption);
+        let decoder = &answer["results"][0]["exit"]["decoder"];
+        let tokens = decoder["tokens"].as_array().unwrap();
+        let layers: f64 = tokens.iter().map(|token| token["layer"].as_f64().unwrap()).sum();
+        assert_eq!(decoder["mean_layer"], layers / tokens.len() as f64, "{beams} beams: {decoder}");
     }
 }
 
@@ -102,12 +126,14 @@ fn what_cannot_be_used_is_said_in_one_line() {
         (["--model=model", "--beam-size=0"], "beam"),
         (["--model=model", "--max-tokens=999"], "999"),
         (["--model=model", "--exit=sometimes"], "sometimes"),
+        (["--model=model", "--exit=image=95"], "between -2 and 2"),
         (["--model=model", "--device=abacus"], "abacus"),
     ] {
         let output =
             mue(folder.path()).args(["caption", "picture.png"]).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).contains(word), "{}", stderr(&output));
+        assert_eq!(stderr(&output).trim_end().lines().count(), 1, "{}", stderr(&output));
     }
 }
 

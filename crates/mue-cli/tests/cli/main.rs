@@ -66,11 +66,17 @@ fn says_its_version_and_commands() {
 #[test]
 fn a_bad_argument_is_the_users_error() {
     let folder = tempfile::tempdir().unwrap();
-    for args in
-        [&["fly"][..], &["pull"], &["pull", "../x"], &["pull", "x", "--endpoint", "ftp://h"]]
-    {
+    for args in [
+        &["fly"][..],
+        &["pull"],
+        &["pull", "../x"],
+        &["pull", "x", "--endpoint", "ftp://h"],
+        &["entail"],
+        &["caption", "x.png", "--devise", "flex"],
+    ] {
         let output = mue(folder.path()).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
         assert!(stderr(&output).starts_with("error: "));
+        assert_eq!(stderr(&output).trim_end().lines().count(), 1, "{}", stderr(&output));
     }
 }

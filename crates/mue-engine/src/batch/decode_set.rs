@@ -23,8 +23,8 @@ pub struct DecodeSet {
 struct Captioning {
     id: RequestId,
     trace: EncoderTrace,
-    /// The best hypothesis before the last step.
-    tokens: Vec<u32>,
+    /// Whether each step decides a token; among several beams, only the last step decides all.
+    is_greedy: bool,
 }
 
 impl DecodeSet {
@@ -47,10 +47,11 @@ impl BatchOfa {
         let trace = EncoderTrace::new(&parts, self.model.macs());
         match request.task {
             Task::Caption { search } => {
+                let is_greedy = search.beam_size == 1;
                 let source = self.model.source(parts, search.tokens_max + 1);
                 let policy = request.policy.decoder;
                 let place = self.model.join_decode(&mut set.run, source, policy, search);
-                set.captions.insert(place, Captioning { id, trace, tokens: Vec::new() });
+                set.captions.insert(place, Captioning { id, trace, is_greedy });
             }
             Task::Entailment { prompt: mut prefix } => {
                 prefix.pop(); // the decoder is fed the prompt without EOS
@@ -110,25 +111,26 @@ impl BatchOfa {
     }
 
     fn advance(&self, set: &mut DecodeSet, step: RequestStep, report: &mut DecodeReport<Self>) {
-        let Some(caption) = set.captions.get_mut(&step.id) else { return };
-        let id = caption.id;
-        if let Some(token) = self.token_event(caption, &step) {
+        let Some(&Captioning { id, is_greedy, .. }) = set.captions.get(&step.id) else { return };
+        if is_greedy && let Some(token) = self.newest(&step) {
             report.events.push((id, token));
         }
         let Some(answer) = step.finished else { return };
-        let Some(caption) = set.captions.remove(&step.id) else { return };
-        match answer {
-            Ok(answer) => report.finished.push((id, self.caption(answer, caption.trace))),
+        let Some(Captioning { trace, .. }) = set.captions.remove(&step.id) else { return };
+        match answer.map(|answer| self.caption(answer, trace)) {
+            Ok(caption) => {
+                if !is_greedy {
+                    report.events.extend(caption.tokens.iter().map(|token| (id, token.clone())));
+                }
+                report.finished.push((id, Reply::Caption(caption)));
+            }
             Err(error) => report.failed.push((id, error)),
         }
     }
 
-    /// The newest token of the best hypothesis, if it goes on from the one before.
-    fn token_event(&self, caption: &mut Captioning, step: &RequestStep) -> Option<TokenExit> {
-        let before = std::mem::replace(&mut caption.tokens, step.tokens.clone());
-        let newest = *step.tokens.last()?;
-        let goes_on = step.tokens.len() == before.len() + 1;
-        if !goes_on || newest == self.model.special_tokens().eos {
+    /// The token that a step of one beam decided, unless it is the end.
+    fn newest(&self, step: &RequestStep) -> Option<TokenExit> {
+        if *step.tokens.last()? == self.model.special_tokens().eos {
             return None;
         }
         let pieces = self.folder.tokenizer.pieces(&step.tokens);
@@ -146,12 +148,12 @@ impl BatchOfa {
         }
     }
 
-    fn caption(&self, answer: DecodedAnswer, trace: EncoderTrace) -> Reply {
+    fn caption(&self, answer: DecodedAnswer, trace: EncoderTrace) -> Caption {
         let eos = self.model.special_tokens().eos;
-        Reply::Caption(Caption::new(answer, trace, (&self.folder.tokenizer, eos)))
+        Caption::new(answer, trace, (&self.folder.tokenizer, eos))
     }
 
     fn entailment(&self, answer: ScoredAnswer, trace: EncoderTrace) -> Reply {
-        Reply::Entailment(Entailment::new(answer, trace))
+        Reply::Entailment(Entailment::new(answer, trace, &self.folder.settings.answers))
     }
 }

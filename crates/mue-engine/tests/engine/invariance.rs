@@ -164,8 +164,8 @@ fn scenes(engine: &Engine, count: usize) -> Vec<(Request, ExitRules)> {
     let (settings, calibration) = (model.settings(), model.calibration());
     let side = settings.image_size;
     let rules = |calibration: &TaskCalibration, place: usize| {
-        let points = calibration.points.iter().map(|point| &point.exits);
-        let all = points.chain(&calibration.mue).cloned().chain([ExitRules::default()]);
+        let points = calibration.points.iter().chain(&calibration.mue);
+        let all = points.map(|point| point.exits.clone()).chain([ExitRules::default()]);
         let all: Vec<ExitRules> = all.collect();
         all[place % all.len()].clone()
     };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
 
+mod depth;
 mod folder;
 mod invariance;
 mod watch;
@@ -144,20 +145,25 @@ fn the_image_cache_keeps_within_its_bytes() {
 }
 
 #[test]
-fn tokens_are_streamed_as_they_leave() {
+fn what_is_streamed_is_the_answer() {
     let folder = Folder::new(4, Encoding::Decomposed);
     let engine = open(&folder);
-    let inputs = vec![caption(&engine, 3, ExitChoice::Off)];
-    let stream = Submission { inputs, priority: Priority::High, deadline: None, stream: true };
-    let mut ticket = engine.submit(stream).unwrap().remove(0);
-    let mut streamed = Vec::new();
-    while let Some(token) = block_on(ticket.next_event()) {
-        streamed.push(token);
+    for (beam_size, seed) in
+        [1, 2, 4].into_iter().flat_map(|beams| (0..4).map(move |it| (beams, it)))
+    {
+        let search = CaptionSearch { beam_size, ..greedy(12) };
+        let inputs = vec![engine.model().caption(picture(seed), ExitChoice::Off, &search).unwrap()];
+        let stream = Submission { inputs, priority: Priority::High, deadline: None, stream: true };
+        let mut ticket = engine.submit(stream).unwrap().remove(0);
+        let mut streamed = Vec::new();
+        while let Some(token) = block_on(ticket.next_event()) {
+            streamed.push(token);
+        }
+        let Reply::Caption(caption) = block_on(ticket).unwrap().output else {
+            panic!("a caption was asked for")
+        };
+        assert_eq!(streamed, caption.tokens, "{beam_size} beams, picture {seed}");
     }
-    let Reply::Caption(caption) = block_on(ticket).unwrap().output else {
-        panic!("a caption was asked for")
-    };
-    assert_eq!(streamed, caption.tokens);
 }
 
 #[test]
