@@ -9,8 +9,8 @@ cd "$(dirname "$0")/.."
   --frontier --tune scenes:seed=1,count=1600,split=dev \
   --out target/results "$@" > target/results.md
 mv target/results.md docs/results.md
-# Without folders of the ablations, what they measured when there were some.
-if [[ " $* " != *" --row "* ]]; then
+# Unless the ablations are rows too, what they measured when there were some.
+if [[ " $* " != *"without decomposition"* ]]; then
   { echo; sed 's/^#/##/' docs/ablations.md; } >> docs/results.md
 fi
 

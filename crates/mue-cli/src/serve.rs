@@ -18,7 +18,7 @@ use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::user_error;
-use crate::runtime::server_runtime;
+use crate::runtime::run_server;
 use crate::serve::certificate::{Pem, Watch};
 use crate::serve::spans::Exporter;
 use crate::serve::welcome::welcome;
@@ -84,8 +84,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let app = App::reloadable(engine, config, metrics, move |metrics| {
         reload(&again, shown.as_ref(), metrics).map_err(Into::into)
     });
-    let runtime = server_runtime().context("cannot start the threads")?;
-    let served = runtime.block_on(async {
+    let served = run_server(async {
         // Before the line that says that the server can be told to stop.
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -109,6 +108,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         };
         mue_server::run(listener, app, shutdown).await.context("the server failed")
     });
+    let served = served.context("cannot start the threads")?;
     // Requests that were answered while draining have spans too.
     if let Some(exporter) = exporter {
         exporter.flush();

@@ -89,7 +89,8 @@ pub(crate) struct DepthJson {
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = DecoderDepth)]
 pub(crate) struct DecoderJson {
-    /// Mean over the tokens.
+    /// Mean over the answer's tokens, whether or not they are listed; its end and steps that found
+    /// nothing better do not count. Over all steps if it has no token.
     #[schema(minimum = 0, examples(1.4))]
     mean_layer: f64,
     /// Possible.
@@ -107,10 +108,10 @@ pub(crate) struct DecoderJson {
 pub(crate) struct TokenJson {
     /// Its text, with the space before it.
     #[schema(examples(" red"))]
-    pub(crate) text: String,
+    text: String,
     /// The layer at which it left the decoder.
     #[schema(examples(1))]
-    pub(crate) layer: usize,
+    layer: usize,
 }
 
 /// Multiply-accumulates of a result.
@@ -166,9 +167,8 @@ impl TimingJson {
 impl ExitJson {
     /// Of a result, with its tokens if they are wanted.
     pub(crate) fn new(exit: &ExitTrace, tokens: Option<Vec<TokenJson>>) -> Self {
-        let steps = exit.decoder.len().max(1);
-        let mean_layer = exit.decoder.iter().sum::<usize>() as f64 / steps as f64;
-        let decoder = DecoderJson { mean_layer, layers: exit.decoder_layers, tokens };
+        let (mean_layer, layers) = (exit.mean_layer(), exit.decoder_layers);
+        let decoder = DecoderJson { mean_layer, layers, tokens };
         Self { image: exit.image.into(), text: exit.text.into(), decoder }
     }
 }

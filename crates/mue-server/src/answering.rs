@@ -103,16 +103,17 @@ pub(crate) async fn accept(
     let results = if task == Task::Caption { pictures.len() } else { rows };
     let preparing = app.metrics.preparing(results);
     let prepare = app.preprocessor.prepare(pictures);
-    let images = tokio::time::timeout_at(deadline.into(), prepare).await;
-    preparing.ended(images.is_err());
+    let images = async {
+        let late = "the deadline passed in the preprocess stage";
+        let images = tokio::time::timeout_at(deadline.into(), prepare).await;
+        images.unwrap_or_else(|_| Err(Problem::new(Code::DeadlineExceeded, late)))
+    };
+    let images = app.drain.refuse_late(images).await;
+    preparing.ended(images.as_ref().err());
     let preprocess = started.elapsed();
     #[cfg(feature = "otlp")]
     crate::spans::preprocess(started, preprocess);
-    let images = images.map_err(|_| {
-        let detail = "the deadline passed in the preprocess stage";
-        Problem::new(Code::DeadlineExceeded, detail)
-    })??;
-    let inputs = requests(images)?;
+    let inputs = requests(images?)?;
     let submission = Submission { inputs, priority, deadline: Some(deadline), stream };
     let queued = Instant::now();
     let tickets = permit.submit(submission, queued)?.into();

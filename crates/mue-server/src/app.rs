@@ -1,7 +1,6 @@
 //! What every request shares, and the table of routes.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -16,12 +15,13 @@ use tokio::sync::{Mutex, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
+use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::problem::{Code, Problem};
 use crate::reload::{LoadError, Loaded, Loader};
 use crate::serving::{Generation, Serving};
 use crate::{
-    auth, body, caption, contract, cors, docs, entailment, health, metrics, models, playground,
+    auth, caption, contract, cors, docs, entailment, health, leftover, metrics, models, playground,
     reload, request_id, request_log,
 };
 
@@ -38,7 +38,7 @@ pub struct App {
     /// One place per request under way.
     places: Arc<Semaphore>,
     places_max: usize,
-    draining: AtomicBool,
+    pub(crate) drain: Drain,
 }
 
 impl App {
@@ -62,6 +62,7 @@ impl App {
     fn build(engine: Engine, config: Config, metrics: Arc<Metrics>) -> Self {
         let places_max = config.requests_max.min(Semaphore::MAX_PERMITS);
         let serving = Generation::new(engine, config, Arc::clone(&metrics), None);
+        let drain = serving.drain.clone();
         Self {
             serving: ArcSwap::new(serving),
             former: ArcSwapWeak::new(Weak::new()),
@@ -70,7 +71,7 @@ impl App {
             reloading: Arc::default(),
             places: Arc::new(Semaphore::new(places_max)),
             places_max,
-            draining: AtomicBool::new(false),
+            drain,
         }
     }
 
@@ -96,33 +97,29 @@ impl App {
         self.places_max - self.places.available_permits()
     }
 
-    /// Whether nothing new is accepted any more.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
     /// Accepts nothing more, and waits until what was accepted is answered, or until the longest
-    /// drain has passed and the rest is refused.
-    pub(crate) async fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// drain has passed and the rest is refused. Returns until when answers may be written.
+    pub(crate) async fn drain(&self) -> Instant {
         let now = self.now();
         let deadline = Instant::now() + now.config.drain_max();
+        self.drain.begin(deadline);
         now.engine.batcher().drain(deadline);
         drop(now);
         if let Some(former) = self.former.load().upgrade() {
             former.engine.batcher().drain(deadline);
         }
         let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
-        // The batcher refuses at the deadline; a moment later that has been written.
+        // All is refused at the deadline; a moment later that has been written.
         let patience = deadline + DRAIN_MARGIN;
         let idle = tokio::time::timeout_at(patience.into(), self.places.acquire_many(all));
         // Idle or out of patience: either way the listener closes now.
         drop(idle.await);
+        patience.min(Instant::now() + DRAIN_MARGIN)
     }
 }
 
-/// What refusing the rest of the work takes at most.
-pub(crate) const DRAIN_MARGIN: Duration = Duration::from_secs(1);
+/// What refusing the rest of the work takes at most, and writing the last answers.
+const DRAIN_MARGIN: Duration = Duration::from_secs(1);
 
 /// Every route.
 pub fn router(app: Arc<App>) -> Router {
@@ -148,6 +145,7 @@ pub fn router(app: Arc<App>) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), leftover::layer))
         .layer(cors::layer(&app))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::layer))
         .layer(from_fn(request_log::layer))
@@ -161,7 +159,7 @@ async fn admit(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if app.is_draining() {
+    if app.drain.has_begun() {
         return Err(Problem::new(Code::ShuttingDown, "shutting down"));
     }
     let place = Arc::clone(&app.places).try_acquire_owned().map_err(|_| {
@@ -170,7 +168,6 @@ async fn admit(
     })?;
     // A queue without room for one row is said before anything is made of the body.
     if let Err(full) = app.now().engine.batcher().reserve(1, Instant::now()) {
-        body::discard(request, &app.now().config).await?;
         return Err(full.into());
     }
     // Held here until there is a response, and by a stream until its end.

@@ -1,18 +1,18 @@
 //! A request's body: within its limits of size and time, and of a type that is understood.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::BoxError;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_TYPE, EXPECT};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use axum::http::header::CONTENT_TYPE;
+use http_body_util::{BodyExt, LengthLimitError};
+use hyper::body::Buf;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::json;
 use crate::multipart::{self, Form};
 use crate::problem::{Code, Problem};
 use crate::serving::Serving;
@@ -30,14 +30,41 @@ pub(crate) struct Asked<T> {
     pub(crate) files: Vec<Bytes>,
 }
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Asked<T> {
+/// The fields of a request.
+pub(crate) trait Fields: DeserializeOwned + Send + 'static {
+    /// Most items of a list in them.
+    fn items_max(config: &Config) -> usize;
+}
+
+impl<T: Fields> FromRequest<Arc<App>> for Asked<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let arrived = Instant::now();
-        let (app, holds) = (app.now(), Holds::new(request.extensions()));
-        let (fields, files) = read(request, &app.config).await?;
-        Ok(Self { app, arrived, holds, fields, files })
+        let (serving, holds) = (app.now(), Holds::new(request.extensions()));
+        let (fields, files) = app.drain.refuse_late(read(request, arrived, &serving)).await?;
+        Ok(Self { app: serving, arrived, holds, fields, files })
+    }
+}
+
+/// How a body is written.
+enum Written {
+    Json,
+    Form { boundary: String },
+}
+
+impl Written {
+    fn of(request: &Request) -> Result<Self, Problem> {
+        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let media_type = media_type.unwrap_or_default();
+        if is_json(media_type) {
+            return Ok(Self::Json);
+        }
+        let boundary = multer::parse_boundary(media_type).map_err(|_| {
+            let detail = "send application/json or multipart/form-data";
+            Problem::new(Code::UnsupportedMediaType, detail)
+        })?;
+        Ok(Self::Form { boundary })
     }
 }
 
@@ -46,44 +73,33 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Asked<T> {
 /// # Errors
 ///
 /// If it is neither, not what is expected, too large or too slow.
-async fn read<T: DeserializeOwned>(
+async fn read<T: Fields>(
     request: Request,
-    config: &Config,
+    arrived: Instant,
+    app: &Serving,
 ) -> Result<(T, Vec<Bytes>), Problem> {
-    let (head, body) = request.into_parts();
-    let media_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let media_type = media_type.unwrap_or_default();
-    if is_json(media_type) {
-        return Ok((parse(&bytes(body, config).await?)?, Vec::new()));
-    }
-    let boundary = multer::parse_boundary(media_type).map_err(|_| {
-        let detail = "send application/json or multipart/form-data";
-        Problem::new(Code::UnsupportedMediaType, detail)
-    })?;
-    let Form { fields, files } = multipart::read(bytes(body, config).await?, boundary).await?;
-    let fields = T::deserialize(fields).map_err(|error| Problem::invalid(error.to_string()))?;
-    Ok((fields, files))
+    let written = Written::of(&request)?;
+    let body = collect(request, arrived, &app.config).await?;
+    let (serving, bytes) = (app.clone(), body.remaining());
+    let parse = move || parse(written, body, &serving.config);
+    let parsed = app.preprocessor.pool().run(bytes, parse).await;
+    parsed.map_err(|_| Problem::new(Code::Internal, "parsing failed"))?
 }
 
-/// Lets a body pass that nobody will look at, so that its client reads the answer instead of a
-/// broken connection. One that waits to be told to send it (`Expect`) is not told.
-///
-/// # Errors
-///
-/// If the body is too large or too slow.
-pub(crate) async fn discard(request: Request, config: &Config) -> Result<(), Problem> {
-    if request.headers().contains_key(EXPECT) {
-        return Ok(());
-    }
-    let mut body = Limited::new(request.into_body(), config.body_bytes_max);
-    // Dropped as it comes: there may be many of these.
-    let all = async {
-        while let Some(frame) = body.frame().await {
-            frame?;
+fn parse<T: Fields>(
+    written: Written,
+    mut body: impl Buf,
+    config: &Config,
+) -> Result<(T, Vec<Bytes>), Problem> {
+    let body = body.copy_to_bytes(body.remaining());
+    let items_max = T::items_max(config);
+    match written {
+        Written::Json => Ok((json::from_slice(&body, items_max)?, Vec::new())),
+        Written::Form { boundary } => {
+            let Form { fields, files } = multipart::read(body, boundary, config)?;
+            Ok((json::from_value(fields, items_max)?, files))
         }
-        Ok(())
-    };
-    in_time(all, config).await
+    }
 }
 
 fn is_json(media_type: &str) -> bool {
@@ -91,28 +107,28 @@ fn is_json(media_type: &str) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn bytes(body: Body, config: &Config) -> Result<Bytes, Problem> {
-    let body = Limited::new(body, config.body_bytes_max);
-    in_time(async { Ok(body.collect().await?.to_bytes()) }, config).await
+/// How long a body may take to arrive: no longer than the deadline of a request that names none,
+/// since what it names is in the body.
+pub(crate) fn time_max(config: &Config) -> Duration {
+    Duration::from_millis(config.body_ms_max.min(config.deadline_ms_default))
 }
 
-async fn in_time<T>(
-    read: impl Future<Output = Result<T, BoxError>>,
+/// Waits for a whole body.
+async fn collect(
+    request: Request,
+    arrived: Instant,
     config: &Config,
-) -> Result<T, Problem> {
-    let time_max = Duration::from_millis(config.body_ms_max);
-    match tokio::time::timeout(time_max, read).await {
-        Ok(Ok(read)) => Ok(read),
-        Ok(Err(error)) => Err(unreadable(&*error, config)),
-        Err(_) => {
-            let detail = format!("the body took more than {} ms", config.body_ms_max);
-            Err(Problem::new(Code::BodyTooSlow, detail))
-        }
+) -> Result<impl Buf + Send + 'static, Problem> {
+    let until = arrived + time_max(config);
+    match tokio::time::timeout_at(until.into(), request.into_body().collect()).await {
+        Ok(Ok(body)) => Ok(body.aggregate()),
+        Ok(Err(error)) => Err(unreadable(error, config)),
+        Err(_) => Err(late(config)),
     }
 }
 
-fn unreadable(error: &(dyn Error + Send + Sync + 'static), config: &Config) -> Problem {
-    match error.is::<LengthLimitError>() {
+fn unreadable(error: axum::Error, config: &Config) -> Problem {
+    match error.into_inner().is::<LengthLimitError>() {
         true => {
             let detail = format!("the body has more than {} bytes", config.body_bytes_max);
             Problem::new(Code::BodyTooLarge, detail)
@@ -121,12 +137,11 @@ fn unreadable(error: &(dyn Error + Send + Sync + 'static), config: &Config) -> P
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let code = match error.is_data() {
-            true => Code::InvalidRequest,
-            false => Code::MalformedBody,
-        };
-        Problem::new(code, error.to_string())
-    })
+fn late(config: &Config) -> Problem {
+    if config.deadline_ms_default <= config.body_ms_max {
+        let detail = "the deadline passed before the body was there";
+        return Problem::new(Code::DeadlineExceeded, detail);
+    }
+    let detail = format!("the body took more than {} ms", config.body_ms_max);
+    Problem::new(Code::BodyTooSlow, detail)
 }

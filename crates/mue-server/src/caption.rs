@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 
 use crate::answer::{AnswerJson, ComputeJson, ExitJson};
 use crate::answering::{Order, Task, accept};
-use crate::body::Asked;
+use crate::body::{Asked, Fields};
+use crate::config::Config;
 use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::pictures;
@@ -27,7 +28,7 @@ use crate::stream;
 pub(crate) struct CaptionRequest {
     /// A picture: base64, a data URI, or the URL of one on a host that the server fetches from.
     #[schema(
-        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        pattern = "^(([Dd][Aa][Tt][Aa]:[^,]*;[Bb][Aa][Ss][Ee]64,)?[A-Za-z0-9+/]+={0,2}|[Hh][Tt][Tt][Pp][Ss]?://.+)$",
         format = "picture"
     )]
     image: Option<String>,
@@ -45,7 +46,7 @@ pub(crate) struct CaptionRequest {
     #[schema(default = "auto")]
     exit: Exit,
     /// How urgent it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::word")]
     #[schema(default = "normal")]
     priority: Urgency,
     /// Milliseconds after which nobody waits for the answer any more.
@@ -55,10 +56,17 @@ pub(crate) struct CaptionRequest {
     #[serde(default = "crate::options::yes")]
     #[schema(default = true)]
     trace: bool,
-    /// Whether to send every token as it is decoded, as server-sent events.
+    /// Whether to send every token as it is decided, as server-sent events; with several beams that
+    /// is at the end.
     #[serde(default)]
     #[schema(default = false)]
     stream: bool,
+}
+
+impl Fields for CaptionRequest {
+    fn items_max(config: &Config) -> usize {
+        config.images_max
+    }
 }
 
 /// A picture in words.
@@ -80,7 +88,8 @@ pub(crate) struct CaptionResult {
 ///
 /// With `"stream": true` the answer is a stream of server-sent events: a `token` event for every
 /// token as it leaves, result by result, then one `result` event with what the answer would have
-/// been, or one `error` event with a problem.
+/// been, or one `error` event with a problem. With beams the tokens come when the answer is
+/// decided, all at once.
 #[utoipa::path(
     post,
     path = "/v1/caption",

@@ -42,6 +42,8 @@ pub struct Config {
     pub header_ms_max: u64,
     /// Bytes of the head of a request.
     pub header_bytes_max: usize,
+    /// Milliseconds that a client may take to read some more of its answer.
+    pub write_ms_max: u64,
     /// Certificate chain in PEM; with a key, connections are TLS.
     pub tls_certificate: String,
     /// The certificate's private key in PEM.
@@ -82,9 +84,9 @@ pub struct Config {
     pub text_bytes_max: usize,
     /// Beams of one caption.
     pub beam_size_max: usize,
-    /// Pictures that decode and resize at once; 0 is one per CPU.
+    /// Pictures that decode and resize, and large bodies that are parsed, at once; 0 is one per CPU.
     pub preprocess_max: usize,
-    /// Deadline of a request that names none, in milliseconds.
+    /// Deadline of a request that names none, and of every body, in milliseconds.
     pub deadline_ms_default: u64,
     /// Longest deadline that a request may name, in milliseconds.
     pub deadline_ms_max: u64,
@@ -128,6 +130,7 @@ impl Default for Config {
             connections_max: 4096,
             header_ms_max: 10_000,
             header_bytes_max: 64 << 10,
+            write_ms_max: 30_000,
             tls_certificate: String::new(),
             tls_key: String::new(),
             api_keys: Vec::new(),
@@ -208,6 +211,21 @@ impl Config {
             build_attempts_max: self.build_attempts_max,
             build_wait: Duration::from_millis(self.build_wait_ms),
         }
+    }
+
+    /// Pictures of one request for which there are rows.
+    pub(crate) fn images_possible(&self) -> usize {
+        self.images_max.min(self.queue_rows_max)
+    }
+
+    /// Hypotheses of one request for which there are rows.
+    pub(crate) fn hypotheses_possible(&self) -> usize {
+        self.hypotheses_max.min(self.queue_rows_max)
+    }
+
+    /// Beams of one caption for which there are rows.
+    pub(crate) fn beam_size_possible(&self) -> usize {
+        self.beam_size_max.min(self.rows_max).min(self.queue_rows_max)
     }
 
     /// What pictures may be decoded.

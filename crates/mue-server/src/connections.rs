@@ -1,8 +1,10 @@
 //! Connections: how many there may be, how long and how large the head of a request, and TLS.
 //!
-//! A client that sends its head slowly, or none, is cut off after `header_ms_max`; one whose head is
-//! too large is answered 431. Clients that come when there are `connections_max` wait in the
-//! system's backlog.
+//! A client that sends its head slowly, or none, is cut off after `header_ms_max`, one that reads
+//! nothing of its answer after `write_ms_max`; one whose head is too large is answered 431. Clients
+//! that come when there are `connections_max` wait in the system's backlog.
+
+mod reader;
 
 use std::future::Future;
 use std::io;
@@ -20,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::reader::Reader;
 use crate::config::Config;
 use crate::tls::Tls;
 
@@ -52,6 +55,7 @@ struct Connection {
     router: Router,
     tls: Option<Tls>,
     head_max: Duration,
+    stall_max: Duration,
 }
 
 /// Serves connections until `stop`, then closes those that are idle and lets the others end with
@@ -105,7 +109,7 @@ impl Connection {
         http.timer(TokioTimer::new())
             .header_read_timeout(head_max)
             .max_header_size(config.header_bytes_max);
-        Self { http, router, tls, head_max }
+        Self { http, router, tls, head_max, stall_max: Duration::from_millis(config.write_ms_max) }
     }
 
     async fn serve(self, stream: TcpStream, watcher: Watcher) {
@@ -113,6 +117,7 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
+        let stream = Reader::new(stream, self.stall_max);
         let Some(tls) = &self.tls else { return self.http(stream, watcher).await };
         match tokio::time::timeout(self.head_max, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.http(stream, watcher).await,

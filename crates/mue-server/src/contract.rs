@@ -32,7 +32,11 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
         description = "Captions pictures and judges sentences about them with models that stop early.\n\n\
             Every answer says where it left the model, and what that saved. Errors are problems \
             (RFC 9457) with a stable `code`. The limits are those of the server that this was read \
-            from; in the repository, those of the default settings and the demo model.",
+            from; in the repository, those of the default settings and the demo model.\n\n\
+            A request whose head cannot be understood reaches no route, and its answer has no body: 400 \
+            if it is no HTTP, 414 for a target of more than 65534 bytes, 431 for more bytes than the server \
+            takes (`header_bytes_max`) or more than 100 header fields. A client that is refused before its \
+            body was read to the end is told `connection: close`.",
     ),
     servers((url = "/", description = "This server")),
     paths(

@@ -5,13 +5,14 @@ mod sentences;
 use axum::Json;
 use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
-use mue_engine::{Entailment, ExitChoice, Label, ModelFolder, Reply};
+use mue_engine::{Entailment, ExitChoice, Label, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::answer::{AnswerJson, ComputeJson, ExitJson, TokenJson};
+use crate::answer::{AnswerJson, ComputeJson, ExitJson};
 use crate::answering::{Order, Task, accept};
-use crate::body::Asked;
+use crate::body::{Asked, Fields};
+use crate::config::Config;
 use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline};
 use crate::picture::pictures;
@@ -25,7 +26,7 @@ use sentences::Sentences;
 pub(crate) struct EntailmentRequest {
     /// The picture: base64, a data URI, or the URL of one on a host that the server fetches from.
     #[schema(
-        pattern = "^((data:[^,]*;base64,)?[A-Za-z0-9+/]+={0,2}|https?://.+)$",
+        pattern = "^(([Dd][Aa][Tt][Aa]:[^,]*;[Bb][Aa][Ss][Ee]64,)?[A-Za-z0-9+/]+={0,2}|[Hh][Tt][Tt][Pp][Ss]?://.+)$",
         format = "picture"
     )]
     image: Option<String>,
@@ -43,7 +44,7 @@ pub(crate) struct EntailmentRequest {
     #[schema(default = "auto")]
     exit: Exit,
     /// How urgent it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::json::word")]
     #[schema(default = "normal")]
     priority: Urgency,
     /// Milliseconds after which nobody waits for the answer any more.
@@ -53,6 +54,12 @@ pub(crate) struct EntailmentRequest {
     #[serde(default = "crate::options::yes")]
     #[schema(default = true)]
     trace: bool,
+}
+
+impl Fields for EntailmentRequest {
+    fn items_max(config: &Config) -> usize {
+        config.hypotheses_max
+    }
 }
 
 /// The verdict on one hypothesis.
@@ -155,28 +162,16 @@ pub(crate) async fn route(
     let names = (id.to_string(), model.name());
     let answer = AnswerJson::new(names, answered, |place, reply| match reply {
         Reply::Entailment(verdict) => {
-            let token = trace.then(|| answer_token(&verdict, model));
-            Some(EntailmentResult::new(sentences.hypotheses[place].clone(), verdict, token))
+            Some(EntailmentResult::new(sentences.hypotheses[place].clone(), verdict, trace))
         }
         Reply::Caption(_) => None,
     });
     Ok(Json(answer).into_response())
 }
 
-/// The word that the decoder answers with, and the layer at which it was sure.
-fn answer_token(verdict: &Entailment, model: &ModelFolder) -> Vec<TokenJson> {
-    let words = &model.settings().answers;
-    let text = match verdict.label {
-        Label::Entailment => &words.entailment,
-        Label::Neutral => &words.neutral,
-        Label::Contradiction => &words.contradiction,
-    };
-    let layers = verdict.exit.decoder.iter();
-    layers.map(|layer| TokenJson { text: text.clone(), layer: *layer }).collect()
-}
-
 impl EntailmentResult {
-    fn new(hypothesis: String, verdict: Entailment, tokens: Option<Vec<TokenJson>>) -> Self {
+    fn new(hypothesis: String, verdict: Entailment, trace: bool) -> Self {
+        let tokens = trace.then(|| verdict.tokens.into_iter().map(Into::into).collect());
         let [entailment, neutral, contradiction] = verdict.scores;
         Self {
             hypothesis,

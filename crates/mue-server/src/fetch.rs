@@ -10,11 +10,9 @@ mod guard;
 mod host;
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use tokio::sync::Semaphore;
 use ureq::Agent;
 use ureq::unversioned::resolver::{DefaultResolver, Resolver};
 use ureq::unversioned::transport::DefaultConnector;
@@ -23,12 +21,13 @@ use self::guard::{Guard, Refusal};
 pub(crate) use self::host::HostRule;
 pub use self::host::HostRuleError;
 use crate::config::Config;
+use crate::pool::Pool;
 use crate::problem::{Code, Problem};
 
 /// Fetches pictures, a bounded number at a time.
 pub(crate) struct Fetcher {
     agent: Agent,
-    places: Arc<Semaphore>,
+    pool: Pool,
     enabled: bool,
 }
 
@@ -51,7 +50,7 @@ impl Fetcher {
         let guard = Guard::new(config, names);
         Self {
             agent: Agent::with_parts(agent, DefaultConnector::default(), guard),
-            places: Arc::new(Semaphore::new(config.image_url_fetches_max)),
+            pool: Pool::new(config.image_url_fetches_max),
             enabled: !config.image_url_hosts.is_empty(),
         }
     }
@@ -66,13 +65,8 @@ impl Fetcher {
             let detail = "this server fetches no pictures; send the image itself, in base64";
             return Err(Problem::new(Code::ImageUrlRefused, detail));
         }
-        let place = Arc::clone(&self.places).acquire_owned().await;
         let agent = self.agent.clone();
-        let fetched = tokio::task::spawn_blocking(move || {
-            // Held to the end: a caller who leaves does not stop it, and it still counts.
-            let _place = place;
-            get(&agent, &url, bytes_max)
-        });
+        let fetched = self.pool.start(move || get(&agent, &url, bytes_max)).await;
         match fetched.await {
             Ok(fetched) => fetched.map_err(|error| problem(error, bytes_max)),
             Err(_) => Err(Problem::new(Code::Internal, "fetching failed")),

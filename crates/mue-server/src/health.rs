@@ -54,7 +54,7 @@ pub(crate) async fn live() -> Json<Health> {
     security(()),
 )]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
-    if app.is_draining() {
+    if app.drain.has_begun() {
         return Err(Problem::new(Code::ShuttingDown, "shutting down"));
     }
     match app.now().metrics.model_is_ready() {

@@ -128,7 +128,7 @@ pub(crate) struct PointJson {
 pub(crate) struct LimitsJson {
     /// Bytes of a body.
     body_bytes_max: usize,
-    /// Pictures of one request.
+    /// Pictures of one request; with several beams, times these, no more than the queue has rows.
     images_max: usize,
     /// Bytes of one encoded picture.
     image_bytes_max: usize,
@@ -142,7 +142,8 @@ pub(crate) struct LimitsJson {
     beam_size_max: usize,
     /// Tokens of one caption; the model's.
     max_tokens_max: usize,
-    /// Deadline of a request that names none, in milliseconds.
+    /// Deadline of a request that names none, in milliseconds; a body has to be there by then,
+    /// whatever deadline it names.
     deadline_ms_default: u64,
     /// Longest deadline that a request may name, in milliseconds.
     deadline_ms_max: u64,
@@ -224,12 +225,12 @@ impl LimitsJson {
     fn new(config: &Config, max_tokens_max: usize) -> Self {
         Self {
             body_bytes_max: config.body_bytes_max,
-            images_max: config.images_max,
+            images_max: config.images_possible(),
             image_bytes_max: config.image_bytes_max,
             image_pixels_max: config.image_pixels_max,
-            hypotheses_max: config.hypotheses_max,
+            hypotheses_max: config.hypotheses_possible(),
             text_bytes_max: config.text_bytes_max,
-            beam_size_max: config.beam_size_max,
+            beam_size_max: config.beam_size_possible(),
             max_tokens_max,
             deadline_ms_default: config.deadline_ms_default,
             deadline_ms_max: config.deadline_ms_max,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::config::Config;
+use crate::json;
 use crate::problem::Problem;
 
 /// How to exit: a word, a floor of quality, or thresholds.
@@ -15,15 +16,18 @@ use crate::problem::Problem;
 #[schema(as = ExitChoice)]
 #[serde(
     untagged,
-    expecting = "exit must be \"auto\", \"off\", {\"quality\": 0.99}, or thresholds such as \
+    expecting = "must be \"auto\", \"off\", {\"quality\": 0.99}, or thresholds such as \
                  {\"image\": 0.9, \"text\": 0.95, \"decoder\": 0.95}"
 )]
 pub(crate) enum Exit {
     /// By name.
+    #[serde(deserialize_with = "json::word")]
     Named(NamedExit),
     /// By what has to be kept.
+    #[serde(deserialize_with = "json::object")]
     Quality(QualityExit),
     /// By similarity.
+    #[serde(deserialize_with = "json::object")]
     Thresholds(ThresholdExit),
 }
 
@@ -168,7 +172,15 @@ mod tests {
 
     #[test]
     fn another_exit_is_told_what_there_is() {
-        for json in ["\"on\"", "{\"quality\": 0.9, \"image\": 1}", "{\"encoder\": 0.9}", "0.9"] {
+        for json in [
+            "\"on\"",
+            "{\"quality\": 0.9, \"image\": 1}",
+            "{\"encoder\": 0.9}",
+            "0.9",
+            "[0.99]",
+            "[0.9, 0.9, 0.9]",
+            "{\"auto\": null}",
+        ] {
             let error = exit(json).unwrap_err();
             assert!(error.contains("auto") && error.contains("quality"), "{json}: {error}");
         }

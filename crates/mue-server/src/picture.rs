@@ -1,20 +1,16 @@
 //! Pictures of a request: base64 to pixels, a bounded number at a time, off the async threads.
 
-use std::num::NonZero;
-use std::sync::Arc;
-use std::thread::available_parallelism;
-
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
 use mue_engine::Image;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::fetch::{Fetcher, is_url};
+use crate::pool::Pool;
 use crate::problem::{Code, Problem};
 
 /// Base64 with its padding or without.
@@ -22,6 +18,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// What a data URI begins with; like `base64` in it, in letters of either case (RFC 2397).
+const DATA: &str = "data:";
 
 /// A picture as it was sent.
 pub(crate) enum Picture {
@@ -59,7 +58,7 @@ pub(crate) fn pictures(
 
 /// Makes pictures what the model takes.
 pub(crate) struct Preprocessor {
-    places: Arc<Semaphore>,
+    pool: Pool,
     limits: ImageLimits,
     /// Height and width of the model's pictures.
     side: usize,
@@ -71,13 +70,14 @@ pub(crate) struct Preprocessor {
 impl Preprocessor {
     /// For pictures of `side` x `side` pixels.
     pub(crate) fn new(config: &Config, side: usize) -> Self {
-        let places = match config.preprocess_max {
-            0 => available_parallelism().map_or(1, NonZero::get),
-            places => places,
-        };
-        let places = Arc::new(Semaphore::new(places));
-        let (limits, fetcher) = (config.image_limits(), Fetcher::new(config));
-        Self { places, limits, side, fetcher, fetched_bytes_max: config.body_bytes_max }
+        let (pool, limits) = (Pool::new(config.preprocess_max), config.image_limits());
+        let (fetcher, fetched_bytes_max) = (Fetcher::new(config), config.body_bytes_max);
+        Self { pool, limits, side, fetcher, fetched_bytes_max }
+    }
+
+    /// Where it works.
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// Fetches, decodes and resizes the pictures of one request, as places are free.
@@ -114,11 +114,8 @@ impl Preprocessor {
     }
 
     async fn start(&self, picture: Picture) -> JoinHandle<Result<Image, Problem>> {
-        let place = Arc::clone(&self.places).acquire_owned().await;
         let (limits, side) = (self.limits, self.side);
-        tokio::task::spawn_blocking(move || {
-            // Held to the end: a caller who leaves does not stop the work, and it still counts.
-            let _place = place;
+        let decode = move || {
             let picture = match picture {
                 Picture::Text(text) => decode_image(&bytes(&text)?, limits, Orientation::Apply),
                 Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
@@ -126,7 +123,8 @@ impl Preprocessor {
                 Picture::Url(_) => return Err(internal()),
             }?;
             Ok(Image::new(preprocess(&picture, side, side)))
-        })
+        };
+        self.pool.start(decode).await
     }
 }
 
@@ -136,17 +134,18 @@ fn internal() -> Problem {
 
 /// The bytes of base64 text or of a data URI.
 fn bytes(text: &str) -> Result<Vec<u8>, Problem> {
-    let encoded = match text.strip_prefix("data:") {
-        Some(uri) => {
+    let encoded = match text.split_at_checked(DATA.len()) {
+        Some((scheme, uri)) if scheme.eq_ignore_ascii_case(DATA) => {
             let (head, encoded) = uri.split_once(',').unwrap_or_default();
-            match head.ends_with(";base64") {
+            let mark = head.rsplit(';').next().filter(|mark| mark.len() < head.len());
+            match mark.is_some_and(|mark| mark.eq_ignore_ascii_case("base64")) {
                 true => encoded,
                 false => {
                     return Err(invalid("a data URI must be base64: data:image/png;base64,..."));
                 }
             }
         }
-        None => text,
+        _ => text,
     };
     BASE64.decode(encoded).map_err(|error| invalid(&format!("no base64: {error}")))
 }
@@ -161,14 +160,27 @@ mod tests {
 
     #[test]
     fn base64_and_data_uris_are_read() {
-        for text in ["aGk=", "aGk", "data:image/png;base64,aGk=", "data:;base64,aGk"] {
+        for text in [
+            "aGk=",
+            "aGk",
+            "data:image/png;base64,aGk=",
+            "data:;base64,aGk",
+            "DATA:image/png;BASE64,aGk=",
+            "Data:image/png;name=a;Base64,aGk=",
+        ] {
             assert_eq!(bytes(text), Ok(b"hi".to_vec()), "{text}");
         }
     }
 
     #[test]
     fn anything_else_is_said_to_be_neither() {
-        for text in ["https://example.org/cat.png", "data:text/plain,hi", "data:", "a b"] {
+        for text in [
+            "https://example.org/cat.png",
+            "data:text/plain,hi",
+            "data:",
+            "data:base64,aGk=",
+            "a b",
+        ] {
             assert_eq!(bytes(text).unwrap_err().code, Code::InvalidImage, "{text}");
         }
     }

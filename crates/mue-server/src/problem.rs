@@ -20,7 +20,7 @@ pub(crate) use code::Code;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) code: Code,
-    detail: String,
+    pub(crate) detail: String,
     retry_after: Option<Duration>,
 }
 

@@ -1,18 +1,23 @@
 //! One span per request, so that every log line within says which request it is about, and one
-//! line at its end. The span lasts until the answer is whole; a build with the feature `otlp` can
-//! export it.
+//! line at its end. Both last until the answer is whole, be it a stream; a build with the feature
+//! `otlp` can export the span.
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, info, info_span};
 
 use crate::answering::Task;
 use crate::request_id::RequestId;
+use crate::stream::Streamed;
 
 /// Routes that are asked all the time by machines.
 const PERIODIC: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
@@ -40,26 +45,60 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
     };
     #[cfg(feature = "otlp")]
     crate::spans::adopt(&span, request.headers());
-    let end = End { started: Instant::now(), quiet, status: None };
-    async move {
-        let mut end = end;
-        let response = next.run(request).await;
-        end.status = Some(response.status());
-        response
+    let mut end = End { started: Instant::now(), quiet, status: None, span: span.clone() };
+    let response = next.run(request).instrument(span).await;
+    let status = response.status();
+    if response.extensions().get::<Streamed>().is_some() {
+        return response.map(|body| Body::new(Logged { body, status, end }));
     }
-    .instrument(span)
-    .await
+    end.status = Some(status);
+    response
+}
+
+/// An answer that is sent while it is made.
+struct Logged {
+    // Dropped first: the outcome is known before the line is written.
+    body: Body,
+    status: StatusCode,
+    end: End,
+}
+
+impl HttpBody for Logged {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(context);
+        if let Poll::Ready(None) = frame {
+            self.end.status = Some(self.status);
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Writes the line when the request is answered, or dropped because the client hung up.
 struct End {
     started: Instant,
     quiet: bool,
+    /// Of an answer that is whole.
     status: Option<StatusCode>,
+    span: Span,
 }
 
 impl Drop for End {
     fn drop(&mut self) {
+        let _within = self.span.enter();
         let duration_ms = self.started.elapsed().as_secs_f64() * 1e3;
         match (self.status.map(|status| status.as_u16()), self.quiet) {
             (Some(status), false) => info!(status, duration_ms, "answered"),
@@ -68,7 +107,7 @@ impl Drop for End {
         }
         // Behind the line, which says it already.
         if let Some(status) = self.status {
-            Span::current().record("status", i64::from(status.as_u16()));
+            self.span.record("status", i64::from(status.as_u16()));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::app::{App, DRAIN_MARGIN, router};
+use crate::app::{App, router};
 use crate::connections::{self, Listener};
 
 /// How often histograms are brought up to date.
@@ -37,9 +37,9 @@ pub async fn run(
         () = shutdown => {}
     }
     tracing::info!("draining");
-    app.drain().await;
+    let patience = app.drain().await;
     drop(stop);
-    match tokio::time::timeout(DRAIN_MARGIN, &mut server).await {
+    match tokio::time::timeout_at(patience.into(), &mut server).await {
         Ok(ended) => Ok(ended?),
         // A client that does not read its answer cannot hold the process.
         Err(_) => {

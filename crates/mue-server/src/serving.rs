@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::auth::Keys;
 use crate::config::Config;
+use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::picture::Preprocessor;
 
@@ -22,6 +23,8 @@ pub(crate) struct Generation {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) keys: Keys,
+    /// The server's, whatever generation serves.
+    pub(crate) drain: Drain,
     /// Has a receiver per holder.
     held: watch::Sender<()>,
 }
@@ -44,13 +47,14 @@ impl Generation {
         metrics: Arc<Metrics>,
         older: Option<&Self>,
     ) -> Arc<Self> {
+        let drain = older.map(|older| older.drain.clone()).unwrap_or_default();
         let preprocessor = Preprocessor::new(&config, engine.model().settings().image_size);
         let keys = Keys::new(&config.api_keys, older.map(|older| &older.keys));
         // An engine that is open has its model; its worker may not have told the observer yet.
         metrics.set_model_ready(true);
         metrics.set_bounds(&config);
         let held = watch::Sender::new(());
-        Arc::new(Self { engine, config, metrics, preprocessor, keys, held })
+        Arc::new(Self { engine, config, metrics, preprocessor, keys, drain, held })
     }
 
     /// Takes a hold.

@@ -48,10 +48,9 @@ pub(crate) fn stages(place: usize, queued: Instant, answer: &Answer<Reply>) {
     let layers = depths.map(|(name, depth)| KeyValue::new(name, count(depth.layer)));
     let rows = [result(), KeyValue::new("mue.cohort_rows", count(cohort_rows))];
     request.stage("encode", (encoding, encode), rows.into_iter().chain(layers).collect());
-    let layers = exit.decoder.iter().sum::<usize>() as f64 / exit.decoder.len().max(1) as f64;
     let attributes = vec![
         result(),
-        KeyValue::new("mue.decoder.mean_layer", layers),
+        KeyValue::new("mue.decoder.mean_layer", exit.mean_layer()),
         KeyValue::new("mue.decode_steps", decode_steps as i64),
         KeyValue::new("mue.decode_rows_mean", decode_rows_mean),
     ];

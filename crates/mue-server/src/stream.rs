@@ -1,4 +1,4 @@
-//! Answers as server-sent events: every token as it is decoded, then the whole.
+//! Answers as server-sent events: every token as it is decided, then the whole.
 
 use std::convert::Infallible;
 use std::sync::Arc;

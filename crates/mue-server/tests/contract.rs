@@ -41,6 +41,18 @@ fn limits_are_those_of_the_settings() {
     assert_eq!(schemas["CaptionForm"]["properties"]["beam_size"]["maximum"], 2);
 }
 
+#[test]
+fn no_more_is_allowed_than_there_are_rows_for() {
+    let config = Config { rows_max: 4, queue_rows_max: 8, ..Config::default() };
+    let contract = openapi(&config, &ModelFolder::open(ModelSource::Demo).unwrap());
+    let schemas = &contract["components"]["schemas"];
+    let caption = &schemas["CaptionRequest"]["properties"];
+    assert_eq!(caption["beam_size"]["maximum"], 4);
+    assert_eq!(caption["images"]["maxItems"], 8);
+    assert_eq!(schemas["CaptionForm"]["properties"]["image"]["maxItems"], 8);
+    assert_eq!(schemas["EntailmentRequest"]["properties"]["hypotheses"]["maxItems"], 8);
+}
+
 /// Every reference leads somewhere.
 #[test]
 fn nothing_is_referred_to_that_is_not_there() {

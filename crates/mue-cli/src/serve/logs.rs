@@ -2,7 +2,7 @@
 
 use anyhow::{Context, anyhow};
 use mue_server::{Config, LogFormat};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -19,10 +19,17 @@ pub(super) type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 ///
 /// If `log_level` is neither a level nor a list of levels by module.
 pub(super) fn filter(config: &Config) -> anyhow::Result<Targets> {
-    config.log_level.parse().map_err(|error| {
-        let error = anyhow!("log_level {:?}: {error}", config.log_level);
+    let levels = &config.log_level;
+    let wrong = |cause: String| {
+        let error = anyhow!("log_level {levels:?}: {cause}");
         user_error(error, "it is such as `info` or `warn,mue_server=debug`")
-    })
+    };
+    // A word alone would be read as a module of which all is written, and of the others nothing.
+    let mut words = levels.split(',').filter(|part| !part.contains('='));
+    if let Some(word) = words.find(|word| word.parse::<LevelFilter>().is_err()) {
+        return Err(wrong(format!("{word:?} is no level")));
+    }
+    levels.parse::<Targets>().map_err(|error| wrong(error.to_string()))
 }
 
 /// Writes them, and exports spans, from now on.
@@ -59,7 +66,9 @@ mod tests {
         for level in ["info", "WARN", "off", "warn,mue_server=debug"] {
             assert!(filter(level).is_ok(), "{level}");
         }
-        let error = filter("mue_server=loud").unwrap_err().to_string();
-        assert!(error.contains("log_level"), "{error}");
+        for level in ["mue_server=loud", "loud", "inof", "warn,mue_server"] {
+            let error = filter(level).unwrap_err().to_string();
+            assert!(error.contains("log_level"), "{level}: {error}");
+        }
     }
 }

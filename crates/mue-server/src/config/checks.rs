@@ -1,17 +1,30 @@
 //! Whether settings make sense, and which of them only a restart changes.
 
 use axum::http::Uri;
+use tokio::sync::Semaphore;
 
 use super::Config;
 use crate::cors::is_origin;
 use crate::fetch::{HostRule, HostRuleError};
 
+/// The head of an ordinary request: what a browser sends has several hundred bytes.
+const HEADER_BYTES_LEAST: usize = 1024;
+
+/// Milliseconds of a day.
+const DAY_MS: u64 = 86_400_000;
+
 /// Why a [`Config`] makes no sense.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A limit that has to let something through is zero.
-    #[error("{0} must be at least 1")]
-    Zero(&'static str),
+    /// A limit lets nothing through.
+    #[error("{0} must be at least {1}")]
+    Small(&'static str, usize),
+    /// So much at once cannot be counted.
+    #[error("{0} must be at most {1}")]
+    Large(&'static str, usize),
+    /// Nobody waits so long.
+    #[error("{0} must be at most a day")]
+    Long(&'static str),
     /// One limit contradicts another.
     #[error("{0} must be at most {1}")]
     Above(&'static str, &'static str),
@@ -39,26 +52,8 @@ impl Config {
     ///
     /// If a limit lets nothing through or contradicts another.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let limits = [
-            ("connections_max", self.connections_max),
-            ("header_ms_max", self.header_ms_max as usize),
-            ("header_bytes_max", self.header_bytes_max),
-            ("body_bytes_max", self.body_bytes_max),
-            ("body_ms_max", self.body_ms_max as usize),
-            ("requests_max", self.requests_max),
-            ("images_max", self.images_max),
-            ("image_bytes_max", self.image_bytes_max),
-            ("image_pixels_max", self.image_pixels_max as usize),
-            ("image_url_ms_max", self.image_url_ms_max as usize),
-            ("image_url_fetches_max", self.image_url_fetches_max),
-            ("hypotheses_max", self.hypotheses_max),
-            ("text_bytes_max", self.text_bytes_max),
-            ("beam_size_max", self.beam_size_max),
-            ("deadline_ms_default", self.deadline_ms_default as usize),
-        ];
-        if let Some((key, _)) = limits.into_iter().find(|(_, limit)| *limit == 0) {
-            return Err(ConfigError::Zero(key));
-        }
+        self.let_something_through()?;
+        self.can_be_counted()?;
         if self.deadline_ms_default > self.deadline_ms_max {
             return Err(ConfigError::Above("deadline_ms_default", "deadline_ms_max"));
         }
@@ -78,6 +73,56 @@ impl Config {
         Ok(self.batcher().validate()?)
     }
 
+    fn let_something_through(&self) -> Result<(), ConfigError> {
+        let limits = [
+            ("connections_max", self.connections_max, 1),
+            ("header_ms_max", self.header_ms_max as usize, 1),
+            ("header_bytes_max", self.header_bytes_max, HEADER_BYTES_LEAST),
+            ("write_ms_max", self.write_ms_max as usize, 1),
+            ("body_bytes_max", self.body_bytes_max, 1),
+            ("body_ms_max", self.body_ms_max as usize, 1),
+            ("requests_max", self.requests_max, 1),
+            ("images_max", self.images_max, 1),
+            ("image_bytes_max", self.image_bytes_max, 1),
+            ("image_pixels_max", self.image_pixels_max as usize, 1),
+            ("image_url_ms_max", self.image_url_ms_max as usize, 1),
+            ("image_url_fetches_max", self.image_url_fetches_max, 1),
+            ("hypotheses_max", self.hypotheses_max, 1),
+            ("text_bytes_max", self.text_bytes_max, 1),
+            ("beam_size_max", self.beam_size_max, 1),
+            ("deadline_ms_default", self.deadline_ms_default as usize, 1),
+        ];
+        match limits.into_iter().find(|(_, limit, least)| limit < least) {
+            Some((key, _, least)) => Err(ConfigError::Small(key, least)),
+            None => Ok(()),
+        }
+    }
+
+    fn can_be_counted(&self) -> Result<(), ConfigError> {
+        let times = [
+            ("drain_s_max", self.drain_s_max.saturating_mul(1000)),
+            ("header_ms_max", self.header_ms_max),
+            ("write_ms_max", self.write_ms_max),
+            ("body_ms_max", self.body_ms_max),
+            ("image_url_ms_max", self.image_url_ms_max),
+            ("deadline_ms_max", self.deadline_ms_max),
+            ("cohort_wait_ms_max", self.cohort_wait_ms_max),
+            ("priority_aging_ms", self.priority_aging_ms),
+            ("build_wait_ms", self.build_wait_ms),
+        ];
+        if let Some((key, _)) = times.into_iter().find(|(_, ms)| *ms > DAY_MS) {
+            return Err(ConfigError::Long(key));
+        }
+        let places = [
+            ("preprocess_max", self.preprocess_max),
+            ("image_url_fetches_max", self.image_url_fetches_max),
+        ];
+        match places.into_iter().find(|(_, places)| *places > Semaphore::MAX_PERMITS) {
+            Some((key, _)) => Err(ConfigError::Large(key, Semaphore::MAX_PERMITS)),
+            None => Ok(()),
+        }
+    }
+
     /// The keys that differ from another configuration's and that only a restart can change.
     pub(crate) fn restart_needed(&self, other: &Self) -> Vec<&'static str> {
         let keys = [
@@ -90,6 +135,7 @@ impl Config {
             ("connections_max", self.connections_max != other.connections_max),
             ("header_ms_max", self.header_ms_max != other.header_ms_max),
             ("header_bytes_max", self.header_bytes_max != other.header_bytes_max),
+            ("write_ms_max", self.write_ms_max != other.write_ms_max),
             ("tls_certificate", self.has_tls() != other.has_tls()),
             ("requests_max", self.requests_max != other.requests_max),
         ];
@@ -112,7 +158,9 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_named() {
         let config = Config { images_max: 0, ..Config::default() };
-        assert_eq!(config.validate(), Err(ConfigError::Zero("images_max")));
+        assert_eq!(config.validate(), Err(ConfigError::Small("images_max", 1)));
+        let config = Config { header_bytes_max: 10, ..Config::default() };
+        assert_eq!(config.validate(), Err(ConfigError::Small("header_bytes_max", 1024)));
         let config = Config { deadline_ms_default: 700_000, ..Config::default() };
         assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
         let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };
@@ -127,5 +175,21 @@ mod tests {
         }
         let config = Config { rows_max: 0, ..Config::default() };
         assert!(matches!(config.validate(), Err(ConfigError::Batcher(_))));
+    }
+
+    #[test]
+    fn what_no_clock_or_count_holds_is_named() {
+        let most = i64::MAX as u64;
+        let (default, places) = (Config::default(), most as usize);
+        for (key, config) in [
+            ("preprocess_max", Config { preprocess_max: places, ..default.clone() }),
+            ("image_url_fetches_max", Config { image_url_fetches_max: places, ..default.clone() }),
+            ("drain_s_max", Config { drain_s_max: most, ..default.clone() }),
+            ("deadline_ms_max", Config { deadline_ms_max: most, ..default.clone() }),
+            ("priority_aging_ms", Config { priority_aging_ms: most, ..default.clone() }),
+        ] {
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.starts_with(key) && error.contains("at most"), "{error}");
+        }
     }
 }

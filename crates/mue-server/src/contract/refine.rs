@@ -14,7 +14,7 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
         "type": "array",
         "description": "Files.",
         "minItems": 1,
-        "maxItems": config.images_max,
+        "maxItems": config.images_possible(),
         "items": file(),
     });
     form(document, "Caption", several);
@@ -45,12 +45,12 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
 fn limits(document: &mut Value, config: &Config, model: &ModelFolder) {
     let search = &model.settings().search;
     for (field, key, value) in [
-        ("CaptionRequest/properties/images", "maxItems", config.images_max),
-        ("CaptionRequest/properties/beam_size", "maximum", config.beam_size_max),
+        ("CaptionRequest/properties/images", "maxItems", config.images_possible()),
+        ("CaptionRequest/properties/beam_size", "maximum", config.beam_size_possible()),
         ("CaptionRequest/properties/beam_size", "default", search.beam_size),
         ("CaptionRequest/properties/max_tokens", "maximum", max_tokens_max(model)),
         ("CaptionRequest/properties/max_tokens", "default", search.tokens_max),
-        ("EntailmentRequest/properties/hypotheses", "maxItems", config.hypotheses_max),
+        ("EntailmentRequest/properties/hypotheses", "maxItems", config.hypotheses_possible()),
         // Bytes are at least as many as characters.
         ("EntailmentRequest/properties/hypothesis", "maxLength", config.text_bytes_max),
         ("EntailmentRequest/properties/premise", "maxLength", config.text_bytes_max),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mue_engine::batcher::Outcome;
 
 use super::{Metrics, names};
+use crate::problem::{Code, Problem};
 
 /// The stage before the queue.
 pub(super) const STAGE: &str = "preprocess";
@@ -25,9 +26,14 @@ impl Metrics {
 }
 
 impl Preparing {
-    /// The pictures are there, or cannot be used, or the deadline has passed.
-    pub(crate) fn ended(mut self, expired: bool) {
-        self.outcome = expired.then_some(Outcome::Expired);
+    /// The pictures are there, or there is a problem: that of the pictures themselves is none of the
+    /// stage's.
+    pub(crate) fn ended(mut self, problem: Option<&Problem>) {
+        self.outcome = problem.and_then(|problem| match problem.code {
+            Code::DeadlineExceeded => Some(Outcome::Expired),
+            Code::ShuttingDown => Some(Outcome::Refused),
+            _ => None,
+        });
     }
 }
 
@@ -46,11 +52,14 @@ mod tests {
     #[test]
     fn what_ends_before_the_queue_is_counted_by_how() {
         let metrics = Metrics::new().unwrap();
-        metrics.preparing(4).ended(false);
-        metrics.preparing(2).ended(true);
+        let problem = |code| Problem::new(code, "");
+        metrics.preparing(4).ended(None);
+        metrics.preparing(5).ended(Some(&problem(Code::InvalidImage)));
+        metrics.preparing(2).ended(Some(&problem(Code::DeadlineExceeded)));
+        metrics.preparing(1).ended(Some(&problem(Code::ShuttingDown)));
         drop(metrics.preparing(3));
         let text = metrics.handle.render();
-        for (outcome, results) in [("expired", 2), ("cancelled", 3)] {
+        for (outcome, results) in [("expired", 2), ("refused", 1), ("cancelled", 3)] {
             let line =
                 format!("mue_ended_total{{outcome=\"{outcome}\",stage=\"preprocess\"}} {results}");
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -41,7 +41,7 @@ impl Metrics {
                 self.zero(names::ENDED, &labels);
             }
         }
-        for outcome in [Outcome::Cancelled, Outcome::Expired] {
+        for outcome in [Outcome::Cancelled, Outcome::Expired, Outcome::Refused] {
             let labels = [("outcome", outcome.name()), ("stage", preparing::STAGE)];
             self.zero(names::ENDED, &labels);
         }

@@ -2,6 +2,7 @@
 
 use mue_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
 
 use crate::server::Server;
 use crate::socket::{Running, request, rest, status};
@@ -35,6 +36,27 @@ async fn a_head_has_a_size() {
     let padded = |bytes: usize| format!("GET /health/live?{}", "x".repeat(bytes));
     assert_eq!(status(&running.call(&padded(500), "").await), "200");
     assert_eq!(status(&running.call(&padded(2000), "").await), "431");
+    let fields =
+        |count: usize| format!("GET /health/live HTTP/1.1\r\n{}", "a: b\r\n".repeat(count));
+    for (count, expected) in [(50, "200"), (101, "431")] {
+        let mut stream = running.connect().await;
+        let head = format!("{}host: a\r\nconnection: close\r\n\r\n", fields(count));
+        stream.write_all(head.as_bytes()).await.unwrap();
+        assert_eq!(status(&rest(&mut stream).await), expected, "{count} fields");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_read_is_given_up() {
+    let server = Server::with(Config { connections_max: 1, write_ms_max: 50, ..Config::default() });
+    let running = Running::new(&server).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(2048).unwrap();
+    let mut deaf = socket.connect(running.address).await.unwrap();
+    let ask = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    deaf.write_all(&ask.repeat(8)).await.unwrap();
+    assert_eq!(status(&running.call("GET /health/live", "").await), "200");
+    drop(deaf);
 }
 
 #[tokio::test(flavor = "multi_thread")]

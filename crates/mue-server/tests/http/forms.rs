@@ -2,16 +2,24 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use mue_server::Config;
 use serde_json::json;
 
 use crate::server::{Response, Server, picture, png};
 
 /// Sends a form of text fields and pictures.
-async fn send(server: &Server, path: &str, texts: &[(&str, &str)], files: &[Vec<u8>]) -> Response {
+async fn send<T: AsRef<[u8]>>(
+    server: &Server,
+    path: &str,
+    texts: &[(&str, T)],
+    files: &[Vec<u8>],
+) -> Response {
     let mut body = Vec::new();
     for (name, text) in texts {
         let part = "--edge\r\ncontent-disposition: form-data; name=";
-        body.extend(format!("{part}\"{name}\"\r\n\r\n{text}\r\n").bytes());
+        body.extend(format!("{part}\"{name}\"\r\n\r\n").bytes());
+        body.extend(text.as_ref());
+        body.extend(b"\r\n");
     }
     for file in files {
         let part = "--edge\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"";
@@ -43,6 +51,29 @@ async fn sentences_come_by_name() {
     let texts = [("hypotheses", "a red circle"), ("hypotheses", "12"), ("exit", "{\"text\": 0.5}")];
     let form = send(&server, "/v1/entailment", &texts, &[png([1, 2, 3])]).await.json();
     assert_eq!(form["results"][1]["hypothesis"], "12", "{form}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_has_so_many_parts() {
+    let config = Config { images_max: 2, hypotheses_max: 2, ..Config::default() };
+    let (server, files) = (Server::with(config), vec![png([1, 2, 3]); 3]);
+    let texts = [("exit", "off")];
+    send(&server, "/v1/caption", &texts, &files).await.assert_problem(422, "invalid_request");
+    assert_eq!(send(&server, "/v1/caption", &texts, &files[..2]).await.status, 200);
+    let texts = [("hypotheses", "a"); 3];
+    let refused = send(&server, "/v1/entailment", &texts, &files[..1]).await;
+    refused.assert_problem(422, "invalid_request");
+    assert!(refused.text.contains("hypotheses occurs more than 2 times"), "{}", refused.text);
+    assert_eq!(send(&server, "/v1/entailment", &texts[..2], &files[..1]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_utf_8() {
+    let server = Server::new();
+    let texts = [("hypothesis", b"a \xff circle")];
+    let refused = send(&server, "/v1/entailment", &texts, &[png([1, 2, 3])]).await;
+    refused.assert_problem(400, "malformed_body");
+    assert!(refused.text.contains("hypothesis: the text is not UTF-8"), "{}", refused.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

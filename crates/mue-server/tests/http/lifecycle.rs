@@ -3,6 +3,7 @@
 use mue_server::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
 
 use crate::server::{Server, picture};
 use crate::socket::{Running, request, rest, status};
@@ -35,6 +36,44 @@ async fn a_drain_finishes_what_is_in_flight_and_refuses_the_rest() {
     assert_eq!(status(&running.call("POST /v1/caption", &asked).await), "503");
     slow.write_all(second.as_bytes()).await.unwrap();
     assert_eq!(status(&rest(&mut slow).await), "503", "it was not complete when the drain began");
+    running.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_preparation_when_a_drain_ends_is_refused() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let server = Server::with(Config {
+        drain_s_max: 0,
+        image_url_hosts: vec![format!("127.0.0.1:{port}")],
+        image_url_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        image_url_ms_max: 3_600_000,
+        ..Config::default()
+    });
+    let mut running = Running::new(&server).await;
+    let asked = json!({"image": format!("http://127.0.0.1:{port}/"), "beam_size": 1}).to_string();
+    let mut waits = running.connect().await;
+    waits.write_all(request("POST /v1/caption", &asked).as_bytes()).await.unwrap();
+    let fetching = silent.accept().await.unwrap();
+    running.stop();
+    let answer = rest(&mut waits).await;
+    assert_eq!(status(&answer), "503", "{answer}");
+    assert!(answer.contains("shutting_down"), "{answer}");
+    running.stopped().await;
+    server.until_metric("mue_ended_total{outcome=\"refused\",stage=\"preprocess\"} 1").await;
+    drop(fetching);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_there_when_a_drain_ends_is_refused() {
+    let server = Server::with(Config { drain_s_max: 0, ..Config::default() });
+    let mut running = Running::new(&server).await;
+    let mut slow = running.connect().await;
+    let half = request("POST /v1/caption", &"x".repeat(100));
+    slow.write_all(&half.as_bytes()[..half.len() - 10]).await.unwrap();
+    server.until_metric("mue_requests_active 1").await;
+    running.stop();
+    assert_eq!(status(&rest(&mut slow).await), "503");
     running.stopped().await;
 }
 

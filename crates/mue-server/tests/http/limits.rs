@@ -57,6 +57,30 @@ async fn a_body_has_a_time() {
     response.assert_problem(408, "body_too_slow");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_has_to_be_there_by_the_deadline() {
+    let server = Server::with(Config { deadline_ms_default: 1, ..Config::default() });
+    let response = server.send(post("/v1/caption", Body::new(NeverEnding))).await;
+    response.assert_problem(504, "deadline_exceeded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_read_as_far_as_it_may_go() {
+    let server = Server::with(Config { images_max: 2, hypotheses_max: 3, ..Config::default() });
+    let list = |most: usize| format!("[{}", "\"\",".repeat(most + 1));
+    for (path, field, most) in [("caption", "images", 2), ("entailment", "hypotheses", 3)] {
+        // Even of one that does not end.
+        let asked = format!("{{\"{field}\": {}", list(most));
+        for padding in [0, 1 << 20] {
+            let asked = format!("{}{asked}", " ".repeat(padding));
+            let response = server.send(post(&format!("/v1/{path}"), asked)).await;
+            response.assert_problem(422, "invalid_request");
+            let detail = response.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.starts_with(&format!("{field}: more than {most} items")), "{detail}");
+        }
+    }
+}
+
 /// The body of a client that sends nothing and stays.
 struct NeverEnding;
 

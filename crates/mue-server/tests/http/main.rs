@@ -15,6 +15,7 @@ mod lifecycle;
 mod limits;
 mod playground;
 mod problems;
+mod refusals;
 mod reloads;
 mod server;
 mod socket;

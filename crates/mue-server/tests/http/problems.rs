@@ -44,6 +44,37 @@ async fn captions_that_make_no_sense() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn values_of_another_type_are_named() {
+    let server = Server::new();
+    let image = picture([1, 2, 3]);
+    for (field, value) in [
+        ("exit", json!([0.99])),
+        ("exit", json!([0.9, 0.9, 0.9])),
+        ("exit", json!({"auto": null})),
+        ("priority", json!({"high": null})),
+        ("priority", json!(null)),
+        ("priority", json!(5)),
+        ("priority", json!([])),
+        ("beam_size", json!(1.5)),
+        ("trace", json!("yes")),
+    ] {
+        let mut asked = json!({"image": image});
+        asked[field] = value;
+        let response = server.post("/v1/caption", &asked).await;
+        response.assert_problem(422, "invalid_request");
+        assert!(
+            response.json()["detail"].as_str().unwrap().starts_with(field),
+            "{}",
+            response.text
+        );
+    }
+    let list = json!([image, null, 1, 16, "auto", "normal", null, true, false]);
+    server.post("/v1/caption", &list).await.assert_problem(422, "invalid_request");
+    let whole = json!({"image": image, "beam_size": 1.0, "max_tokens": 2.0});
+    assert_eq!(server.post("/v1/caption", &whole).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sentences_that_cannot_be_judged() {
     let server = Server::new();
     let ask = |text: Value| json!({"image": picture([1, 2, 3]), "hypothesis": text});
