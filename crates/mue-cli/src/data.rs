@@ -1,11 +1,10 @@
-//! The data that a command asks a model about.
+//! The data that a command asks a model about, and what is said of data that cannot be used.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use mue_data::datasets::{DataSpec, DatasetOptions};
+use mue_data::datasets::{DataSpec, DatasetOptions, Problem};
 use mue_eval::EvalData;
 
 use crate::error::user_error;
@@ -56,12 +55,10 @@ impl DataArgs {
             )
         })?;
         let dataset = data.dataset();
-        for problem in dataset.problems().first() {
-            note(format_args!("left out: {problem}"));
-        }
+        dataset.problems().first().iter().for_each(warn);
         if dataset.disputed() > 0 {
             let disputed = dataset.disputed();
-            note(format_args!("left out: {disputed} of {spec} whose annotators do not agree"));
+            say("left out", &format!("{disputed} of {spec} whose annotators do not agree"));
         }
         Ok(data)
     }
@@ -69,12 +66,17 @@ impl DataArgs {
 
 /// Says which pictures were left out, once all passes over the data are done.
 pub(crate) fn report_unreadable(data: &EvalData) {
-    for problem in data.unreadable() {
-        note(format_args!("left out: {problem}"));
-    }
+    data.unreadable().iter().for_each(warn);
 }
 
-/// A line on stderr; if nobody reads it, so be it.
-fn note(line: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+/// Says what cannot be used.
+pub(crate) fn warn(problem: &Problem) {
+    say("left out", &problem.to_string());
+}
+
+/// Says something on standard error, free of what a terminal would obey.
+pub(crate) fn say(what: &str, why: &str) {
+    let why = why.replace(char::is_control, " ");
+    // Nobody is left to be told when standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{what}: {why}");
 }

@@ -219,8 +219,10 @@ fn compare(
     let progress = Progress::new(task.name());
     let heard = |what: &str, done, total| progress.at(what, (done, total));
     let plan = FrontierPlan { timed: args.timed as usize, bootstrap: BOOTSTRAP, progress: &heard };
-    frontier((&model, &others), (&tune, data), &plan)
-        .map_err(|error| user_error(error, "`mue help eval` says what can be compared"))
+    let found = frontier((&model, &others), (&tune, data), &plan)
+        .map_err(|error| user_error(error, "`mue help eval` says what can be compared"))?;
+    report_unreadable(&tune);
+    Ok(found)
 }
 
 fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {

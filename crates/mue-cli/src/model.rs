@@ -133,8 +133,7 @@ fn choice(text: &str) -> Result<ExitChoice, String> {
         })?;
         let threshold: f32 =
             value.parse().map_err(|_| format!("{branch}: {value:?} is no number"))?;
-        // Beyond a cosine's range lie "never" and "at once"; a percentage is a mistake.
-        if !(-2.0..=2.0).contains(&threshold) {
+        if !Thresholds::RANGE.contains(&threshold) {
             return Err(format!("{branch}: a threshold must be between -2 and 2"));
         }
         match branch {

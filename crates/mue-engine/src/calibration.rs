@@ -170,6 +170,16 @@ impl ExitRules {
     }
 }
 
+impl OperatingPoint {
+    /// The cheapest of some points that keeps at least `quality` and saves anything.
+    pub fn cheapest(points: &[Self], quality: f64) -> Option<&Self> {
+        points
+            .iter()
+            .filter(|point| point.retention_low >= quality && point.macs < point.macs_full)
+            .min_by(|a, b| a.macs.total_cmp(&b.macs))
+    }
+}
+
 impl TaskCalibration {
     /// What `auto` means: what the model's settings state, or else what was calibrated.
     pub fn default_rules<'a>(&'a self, stated: Option<&'a ExitRules>) -> Option<&'a ExitRules> {
@@ -178,10 +188,7 @@ impl TaskCalibration {
 
     /// The cheapest point that keeps at least `quality`; none if full depth alone does.
     pub fn cheapest(&self, quality: f64) -> Option<&OperatingPoint> {
-        self.points
-            .iter()
-            .filter(|point| point.retention_low >= quality && point.macs < point.macs_full)
-            .min_by(|a, b| a.macs.total_cmp(&b.macs))
+        OperatingPoint::cheapest(&self.points, quality)
     }
 }
 

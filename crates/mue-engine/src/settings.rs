@@ -1,5 +1,7 @@
 //! `mue.json`: what a model folder says of its tasks.
 
+use std::ops::RangeInclusive;
+
 use mue_data::Prompts;
 use mue_model::{ExitPolicy, SearchSettings};
 use serde::{Deserialize, Serialize};
@@ -122,6 +124,12 @@ pub struct Thresholds {
     pub text: Option<f32>,
     /// The decoder.
     pub decoder: Option<f32>,
+}
+
+impl Thresholds {
+    /// Where a threshold makes sense: beyond a cosine's range lie "never" and "at once"; a percentage
+    /// is a mistake.
+    pub const RANGE: RangeInclusive<f32> = -2.0..=2.0;
 }
 
 impl From<Thresholds> for ExitRules {

@@ -79,12 +79,11 @@ pub(crate) fn canonical_cider_d(truths: &[SampleText]) -> Result<Option<f64>, Ev
 }
 
 fn references(truths: &[SampleText]) -> Vec<&[String]> {
-    let mut all: Vec<&[String]> = Vec::with_capacity(truths.len());
-    all.extend(truths.iter().map(|truth| match truth {
+    let of = truths.iter().map(|truth| match truth {
         SampleText::Captions(references) => references.as_slice(),
         SampleText::Hypothesis { .. } => &[],
-    }));
-    all
+    });
+    of.collect()
 }
 
 fn score_captions(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scored>, EvalError> {

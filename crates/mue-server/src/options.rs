@@ -81,9 +81,8 @@ impl TryFrom<Exit> for ExitChoice {
             Exit::Named(NamedExit::Off) => Ok(Self::Off),
             Exit::Quality(QualityExit { quality }) => Ok(Self::Quality(quality)),
             Exit::Thresholds(ThresholdExit { image, text, decoder }) => {
-                // Beyond a cosine's range lie "never" and "at once"; a percentage is a mistake.
                 let mut given = [image, text, decoder].into_iter().flatten();
-                match given.all(|threshold| (-2.0..=2.0).contains(&threshold)) {
+                match given.all(|threshold| Thresholds::RANGE.contains(&threshold)) {
                     true => Ok(Self::Thresholds(Thresholds { image, text, decoder })),
                     false => Err(out_of_range("a threshold", (-2, 2))),
                 }

@@ -1,14 +1,13 @@
 //! What a run learns from and is evaluated on.
 
-use std::io::{self, Write};
 use std::sync::Arc;
 
-use mue_data::datasets::Problem;
 use mue_train::{
     BatchSource, CaptionReward, DevSet, Files, FilesError, Interface, Scenes, TrainConfig,
     dev_files,
 };
 
+use crate::data::warn;
 use crate::error::user_error;
 
 /// A run's data.
@@ -57,16 +56,4 @@ impl Data {
 
 fn unusable(error: FilesError) -> anyhow::Error {
     user_error(error, "config/train/scenes.toml explains the keys of [data]")
-}
-
-/// Says what cannot be used.
-pub(super) fn warn(problem: &Problem) {
-    say("left out", &problem.to_string());
-}
-
-/// Says something on standard error, free of what a terminal would obey.
-pub(super) fn say(what: &str, why: &str) {
-    let why = why.replace(char::is_control, " ");
-    // Nobody is left to be told when standard error is closed.
-    let _ = writeln!(io::stderr().lock(), "{what}: {why}");
 }

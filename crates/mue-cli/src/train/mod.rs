@@ -23,6 +23,7 @@ use mue_train::{
 
 use self::data::Data;
 use self::start::Start;
+use crate::data::{say, warn};
 use crate::error::user_error;
 use crate::model_files::ModelFiles;
 
@@ -137,7 +138,7 @@ fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
         .with_context(|| format!("cannot make {}", args.out.display()))?;
     if args.resume || args.export {
         let mut report = |error: ResumeError| {
-            data::say("passed over", &format!("{:#}", anyhow::Error::from(error)));
+            say("passed over", &format!("{:#}", anyhow::Error::from(error)));
         };
         trainer.resume(&args.out, &mut report).map_err(|error| match error {
             TrainError::Checkpoint(ResumeError::Recipe { .. }) => {
@@ -187,7 +188,7 @@ fn show(bar: &ProgressBar, line: &Line) {
         Line::Resumed(step) => bar.println(format!("resumed at step {step}")),
         Line::Problem(line) => {
             let problem = Problem { place: line.place.clone(), message: line.message.clone() };
-            bar.suspend(|| data::warn(&problem));
+            bar.suspend(|| warn(&problem));
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod certify;
 
-use mue_engine::{Engine, TaskCalibration};
+use mue_engine::{Engine, OperatingPoint, TaskCalibration};
 
 use crate::search::{Candidates, Depths, Ground, Search};
 use crate::{EvalData, EvalError};
@@ -51,9 +51,10 @@ pub fn calibrate(
     let (ladder, mue_ladder) = (certify::ladder(any, plan), certify::ladder(mue, plan));
     let points = certify::certify(engine, (data, plan), &ladder)?;
     let mue_points = certify::certify(engine, (data, plan), &mue_ladder)?;
-    let mue = TaskCalibration { points: mue_points, ..TaskCalibration::default() };
-    let mue = mue.cheapest(plan.promise).or(mue.points.first()).cloned();
-    let found = TaskCalibration { auto: None, mue, points };
-    let auto = found.cheapest(plan.promise).map(|point| point.exits.clone());
-    Ok(TaskCalibration { auto, ..found })
+    let mue = OperatingPoint::cheapest(&mue_points, plan.promise).or(mue_points.first());
+    Ok(TaskCalibration {
+        auto: OperatingPoint::cheapest(&points, plan.promise).map(|point| point.exits.clone()),
+        mue: mue.cloned(),
+        points,
+    })
 }
