@@ -1,8 +1,13 @@
 //! The dimensions of an OFA model, as its `config.json` states them.
 
+mod preset;
+mod switches;
+
 use serde::{Deserialize, Serialize};
 
 use crate::weights::InferredDimensions;
+pub use preset::Preset;
+use switches::Switches;
 
 /// Every token id, dimension and switch that decides the shapes and the arithmetic of a model.
 ///
@@ -61,105 +66,9 @@ pub struct OfaConfig {
     pub(crate) switches: Switches,
 }
 
-/// Switches of the Hugging Face configuration that select another architecture; only the values
-/// of the published OFA models are supported.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct Switches {
-    activation_function: String,
-    encoder_normalize_before: bool,
-    decoder_normalize_before: bool,
-    normformer: bool,
-    layernorm_embedding: bool,
-    patch_layernorm_embedding: bool,
-    add_type_embedding: bool,
-    share_decoder_input_output_embed: bool,
-    entangle_position_embedding: bool,
-    interpolate_position: bool,
-    share_attn_bias: bool,
-    use_image_feature: bool,
-    use_ofasys: bool,
-    use_gamma_feature: bool,
-    scale_embedding: bool,
-}
-
-impl Default for Switches {
-    fn default() -> Self {
-        Self {
-            activation_function: "gelu".into(),
-            encoder_normalize_before: true,
-            decoder_normalize_before: true,
-            normformer: true,
-            layernorm_embedding: true,
-            patch_layernorm_embedding: true,
-            add_type_embedding: true,
-            share_decoder_input_output_embed: true,
-            entangle_position_embedding: false,
-            interpolate_position: false,
-            share_attn_bias: false,
-            use_image_feature: true,
-            use_ofasys: false,
-            use_gamma_feature: false,
-            scale_embedding: false,
-        }
-    }
-}
-
 impl Default for OfaConfig {
     fn default() -> Self {
         Preset::Base.config()
-    }
-}
-
-/// The published sizes of OFA (method table of the OFA repository).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preset {
-    /// 33 M parameters.
-    Tiny,
-    /// 93 M parameters.
-    Medium,
-    /// 180 M parameters.
-    Base,
-    /// 470 M parameters.
-    Large,
-    /// 930 M parameters.
-    Huge,
-}
-
-impl Preset {
-    /// The configuration of this size.
-    pub fn config(self) -> OfaConfig {
-        let (d_model, heads, layers, resnet_type) = match self {
-            Self::Tiny => (256, 4, [4, 4], "resnet50"),
-            Self::Medium => (512, 8, [4, 4], "resnet101"),
-            Self::Base => (768, 12, [6, 6], "resnet101"),
-            Self::Large => (1024, 16, [12, 12], "resnet152"),
-            Self::Huge => (1280, 16, [24, 12], "resnet152"),
-        };
-        OfaConfig {
-            vocab_size: 59_457,
-            d_model,
-            encoder_layers: layers[0],
-            decoder_layers: layers[1],
-            encoder_attention_heads: heads,
-            decoder_attention_heads: heads,
-            encoder_ffn_dim: 4 * d_model,
-            decoder_ffn_dim: 4 * d_model,
-            resnet_type: resnet_type.into(),
-            resnet_layers: None,
-            stem_width: 64,
-            max_position_embeddings: 1024,
-            token_bucket_size: 256,
-            image_bucket_size: 42,
-            attn_scale_factor: 2.0,
-            layer_norm_eps: 1e-5,
-            batch_norm_eps: 1e-5,
-            pad_token_id: 1,
-            bos_token_id: 0,
-            eos_token_id: 2,
-            image_relative_bias: true,
-            switches: Switches::default(),
-        }
     }
 }
 
@@ -309,22 +218,7 @@ impl OfaConfig {
                 return Err(ConfigError::Dimension(message));
             }
         }
-        self.check_switches()
-    }
-
-    fn check_switches(&self) -> Result<(), ConfigError> {
-        let found = serde_json::to_value(&self.switches)?;
-        let supported = serde_json::to_value(Switches::default())?;
-        let (Some(found), Some(supported)) = (found.as_object(), supported.as_object()) else {
-            return Ok(());
-        };
-        match found.iter().find(|(key, value)| supported.get(*key) != Some(value)) {
-            Some((key, value)) => Err(ConfigError::Unsupported {
-                switch: format!("{key} = {value}"),
-                expected: supported[key].to_string(),
-            }),
-            None => Ok(()),
-        }
+        self.switches.check()
     }
 }
 

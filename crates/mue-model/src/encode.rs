@@ -1,6 +1,8 @@
 //! The encoder run: a cohort of rows goes through the layers of one branch, and each leaves when
 //! its state saturates.
 
+mod run;
+
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
@@ -9,41 +11,13 @@ use crate::buckets::Grid;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
 use crate::macs::Computed;
-use crate::model::{Execution, Ofa, RunOptions};
-use crate::rows::{RowIndex, token_ids};
+use crate::model::Ofa;
+use crate::rows::token_ids;
 use crate::similarity::Products;
-use crate::source::{Branch, BranchEncoding, BranchExit, padding_bias, with_padding};
+use crate::source::{Branch, BranchEncoding, BranchExit};
 use crate::tables::BranchTables;
-
-/// A cohort of rows of one branch, resumable layer by layer.
-#[derive(Debug)]
-pub struct BranchRun {
-    branch: Branch,
-    tables: Arc<BranchTables>,
-    options: RunOptions,
-    /// Layers run so far.
-    layer: usize,
-    /// Residual stream of the present rows.
-    hidden: Tensor<3>,
-    /// Cohort rows that the next layer would compute: those that still run, and those that have
-    /// left since rows were gathered last. If masked, all.
-    present: Vec<usize>,
-    /// Cohort rows that still run, in order.
-    active: Vec<usize>,
-    rows: Vec<Row>,
-    computed: Computed,
-    gathering: Gathering,
-}
-
-#[derive(Debug)]
-struct Row {
-    /// Valid tokens.
-    tokens: usize,
-    /// What one layer costs.
-    layer_macs: u64,
-    policy: BranchPolicy,
-    similarities: Vec<f32>,
-}
+pub use run::BranchRun;
+use run::Row;
 
 /// What one encoder layer did.
 #[derive(Debug)]
@@ -84,89 +58,6 @@ impl EmbeddedImages {
     pub fn split(self) -> Vec<Self> {
         let grid = self.grid;
         self.hidden.split(1, 0).into_iter().map(|hidden| Self { hidden, grid }).collect()
-    }
-}
-
-impl BranchRun {
-    /// Whether every row has left.
-    pub fn is_finished(&self) -> bool {
-        self.active.is_empty()
-    }
-
-    /// Cohort rows that still run.
-    pub fn active_rows(&self) -> &[usize] {
-        &self.active
-    }
-
-    /// The residual stream of the rows that the last layer computed, `[rows, tokens, d_model]`.
-    pub fn hidden(&self) -> Tensor<3> {
-        self.hidden.clone()
-    }
-
-    /// What was computed so far.
-    pub fn computed(&self) -> &Computed {
-        &self.computed
-    }
-
-    /// What was gathered since this was last asked.
-    pub fn take_gathering(&mut self) -> Gathering {
-        std::mem::take(&mut self.gathering)
-    }
-
-    /// Drops rows whose answer nobody waits for any more.
-    pub fn cancel_rows(&mut self, cancelled: impl Fn(usize) -> bool) {
-        self.active.retain(|row| !cancelled(*row));
-    }
-
-    /// Gathers the rows that still run, if that pays.
-    fn gather(&mut self) {
-        let [_, tokens, width] = self.hidden.dims();
-        let left = self.present.iter().filter(|row| !self.active.contains(row));
-        let saved = left.map(|row| self.rows[*row].layer_macs).sum();
-        let pays = self.options.gather.pays(self.active.len() * tokens * width, saved);
-        if self.options.execution == Execution::Masked || !pays {
-            return;
-        }
-        let total = self.present.len();
-        let places = self.active.iter().map(|row| self.place(*row)).collect();
-        let places = RowIndex::new(places, total, &self.hidden.device());
-        self.hidden = self.gathering.select(self.hidden.clone(), &places);
-        self.present.clone_from(&self.active);
-    }
-
-    /// Where a row is in `hidden`.
-    fn place(&self, row: usize) -> usize {
-        let place = self.present.iter().position(|other| *other == row);
-        place.expect("a row that runs is present")
-    }
-
-    /// Which tokens the run works on.
-    pub fn branch(&self) -> Branch {
-        self.branch
-    }
-
-    /// Position bias of the next layer, `[1, heads, tokens, tokens]`.
-    ///
-    /// # Panics
-    ///
-    /// If every layer has run.
-    pub fn position_bias(&self) -> Tensor<4> {
-        let bias = self.tables.biases[self.layer].clone();
-        let [_, heads, length, _] = bias.dims();
-        let tokens = self.hidden.dims()[1];
-        match length == tokens {
-            true => bias,
-            false => bias.slice([0..1, 0..heads, 0..tokens, 0..tokens]),
-        }
-    }
-
-    /// Position bias of the next layer with the computed rows' padding masked,
-    /// `[rows or 1, heads, tokens, tokens]`.
-    pub fn attention_bias(&self) -> Tensor<4> {
-        let bias = self.position_bias();
-        let lengths: Vec<usize> = self.present.iter().map(|row| self.rows[*row].tokens).collect();
-        let padding = padding_bias(&lengths, self.hidden.dims()[1], &self.hidden.device());
-        with_padding(bias, padding.as_ref())
     }
 }
 

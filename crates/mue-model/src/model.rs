@@ -1,5 +1,7 @@
 //! The model: parameters, what is computed once from them, and the constant prompt.
 
+mod prompt;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,15 +12,16 @@ use crate::buckets::Grid;
 use crate::config::{ConfigError, OfaConfig};
 use crate::decoder::Decoder;
 use crate::encoder::Encoder;
-use crate::exit::{BranchPolicy, ExitPolicy, LayerSignal};
+use crate::exit::ExitPolicy;
 use crate::gather::GatherCost;
 use crate::host::{both, in_host_memory};
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
-use crate::source::{Branch, BranchEncoding, BranchExit, Source};
+use crate::source::{Branch, BranchEncoding, Source};
 use crate::stem::StemKernels;
 use crate::tables::{Recent, Tables};
 use crate::weights::{Epsilons, LoadError, Loader, ParamNames, RawTensor};
+use prompt::{PROMPTS_MAX, Prompt};
 
 /// The parameters of an OFA model; MuE adds none.
 #[derive(Module, Debug)]
@@ -99,17 +102,6 @@ pub struct Ofa {
     /// By their tokens.
     prompts: Recent<Vec<u32>, Prompt>,
 }
-
-/// A constant text, encoded at full depth once, so that any policy can choose its layer.
-#[derive(Debug)]
-struct Prompt {
-    similarities: Vec<f32>,
-    /// One encoding per layer.
-    encodings: Vec<Arc<BranchEncoding>>,
-}
-
-/// Constant prompts that are kept; a model has one or two tasks.
-const PROMPTS_MAX: usize = 4;
 
 impl Ofa {
     /// Builds a model from tensors named as in the Hugging Face layout.
@@ -226,54 +218,6 @@ impl Ofa {
 
     pub(crate) fn decoder_state(&self) -> DecoderState {
         self.options.decoder_state
-    }
-
-    /// The text branch of a constant text, encoded once per model: its layers, and the
-    /// cross-attention keys and values of each, cost later requests nothing.
-    pub fn constant_text(&self, tokens: &[u32], policy: &BranchPolicy) -> Arc<BranchEncoding> {
-        let prompt = self.prompt(tokens);
-        let layers = prompt.encodings.len();
-        let exit = (1..=layers).find(|layer| {
-            let similarity = Some(prompt.similarities[layer - 1]);
-            policy.exits(LayerSignal {
-                layer: *layer,
-                layers,
-                step: 0,
-                similarity,
-                prediction: None,
-            })
-        });
-        Arc::clone(&prompt.encodings[exit.unwrap_or(layers) - 1])
-    }
-
-    fn prompt(&self, tokens: &[u32]) -> Arc<Prompt> {
-        self.prompts.get_or_insert_with(tokens.to_vec(), || self.encode_prompt(tokens))
-    }
-
-    fn encode_prompt(&self, tokens: &[u32]) -> Prompt {
-        let mut run = self.begin_texts(&[tokens.to_vec()], vec![BranchPolicy::Watch]);
-        let mut hidden = Vec::new();
-        let mut similarities = Vec::new();
-        while !run.is_finished() {
-            let report = self.encode_layer(&mut run);
-            hidden.push(run.hidden());
-            if let Some((_, encoding)) = report.exited.into_iter().next() {
-                similarities.clone_from(&encoding.exit().similarities);
-            }
-        }
-        let (layers, decoder_layers) = (hidden.len(), self.decoder().layers.len());
-        let encodings = hidden
-            .into_iter()
-            .enumerate()
-            .map(|(index, hidden)| {
-                let similarities = similarities[..=index].to_vec();
-                let exit = BranchExit { layer: index + 1, layers, similarities };
-                let states = self.encoder().normalise(hidden);
-                let encoding = BranchEncoding::new(Branch::Text, exit, states, decoder_layers);
-                Arc::new(encoding.into_constant())
-            })
-            .collect();
-        Prompt { similarities, encodings }
     }
 
     /// Joins finished branches into what a decoder attends to.

@@ -1,37 +1,18 @@
 //! Plots as SVG.
 
+mod canvas;
+
 use std::io;
 
-use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
 use plotters::prelude::*;
+
+use canvas::{Area, COLOURS, Chart, Drawn, builder, legend, mesh, right_of, svg, swatch, tidy};
 
 /// A plot cannot be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot draw a plot")]
 pub struct PlotError(#[from] DrawingAreaErrorKind<io::Error>);
-
-/// Pixels of a plot; the page scales it.
-const SIZE: (u32, u32) = (560, 360);
-
-/// Text and axes. The page's style replaces this colour, so that plots follow its theme.
-const INK: RGBColor = RGBColor(0x33, 0x33, 0x33);
-/// Lines of the grid; replaced as well.
-const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
-
-/// Told apart by the colour-blind, and visible on light and dark (Okabe and Ito's).
-const COLOURS: [RGBColor; 10] = [
-    RGBColor(0xd5, 0x5e, 0x00),
-    RGBColor(0x00, 0x8b, 0xce),
-    RGBColor(0x00, 0x9e, 0x73),
-    RGBColor(0xcc, 0x79, 0xa7),
-    RGBColor(0xb0, 0x8a, 0x00),
-    RGBColor(0x8a, 0x6f, 0xe8),
-    RGBColor(0x7a, 0x7f, 0x86),
-    RGBColor(0xd8, 0x43, 0x5e),
-    RGBColor(0x4f, 0x9f, 0x9f),
-    RGBColor(0x9a, 0x62, 0x3a),
-];
 
 /// Points that are there for comparison.
 const FAINT: RGBColor = RGBColor(0x9a, 0x9f, 0xa6);
@@ -75,6 +56,28 @@ pub fn lines(axes: Axes, series: &[Series]) -> Result<String, PlotError> {
         }
         false => draw_lines(area, axes, (x.clone(), 0.0..headroom(y_max)), series),
     })
+}
+
+/// Lines over ranges of which the vertical one may be logarithmic.
+fn draw_lines<Y>(
+    area: &Area<'_>,
+    axes: Axes,
+    (x, y): (std::ops::Range<f64>, Y),
+    series: &[Series],
+) -> Drawn
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut chart = builder(area).build_cartesian_2d(x, y)?;
+    mesh(&mut chart, axes, tidy)?;
+    for (place, series) in series.iter().enumerate() {
+        let colour = COLOURS[place % COLOURS.len()];
+        let line = LineSeries::new(series.points.iter().copied(), colour.stroke_width(2));
+        let drawn = chart.draw_series(line.point_size(4))?;
+        drawn.label(&series.name).legend(move |at| swatch(at, colour));
+    }
+    legend(&mut chart, SeriesLabelPosition::UpperLeft)
 }
 
 /// Bars side by side at whole numbers.
@@ -166,11 +169,6 @@ where
     Ok(())
 }
 
-/// Where a legend's marker is.
-fn right_of((x, y): (i32, i32)) -> (i32, i32) {
-    (x + 7, y)
-}
-
 /// The range that holds all values, with some room at both ends.
 fn fitted(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let ends = values.fold(None, |ends: Option<(f64, f64)>, value| {
@@ -181,95 +179,12 @@ fn fitted(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     (low - room)..(high + room)
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Chart<'a, 'b, X, Y> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>;
-type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
-
-fn svg(draw: impl Fn(&Area<'_>) -> Drawn) -> Result<String, PlotError> {
-    let mut svg = String::new();
-    {
-        let area = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-        draw(&area)?;
-        area.present()?;
-    }
-    Ok(svg)
-}
-
-fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
-    let mut builder = ChartBuilder::on(area);
-    builder.margin(12).x_label_area_size(44).y_label_area_size(64);
-    builder
-}
-
-fn draw_lines<Y>(
-    area: &Area<'_>,
-    axes: Axes,
-    (x, y): (std::ops::Range<f64>, Y),
-    series: &[Series],
-) -> Drawn
-where
-    Y: AsRangedCoord<Value = f64>,
-    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    let mut chart = builder(area).build_cartesian_2d(x, y)?;
-    mesh(&mut chart, axes, tidy)?;
-    for (place, series) in series.iter().enumerate() {
-        let colour = COLOURS[place % COLOURS.len()];
-        let line = LineSeries::new(series.points.iter().copied(), colour.stroke_width(2));
-        let drawn = chart.draw_series(line.point_size(4))?;
-        drawn.label(&series.name).legend(move |at| swatch(at, colour));
-    }
-    legend(&mut chart, SeriesLabelPosition::UpperLeft)
-}
-
-fn mesh<X, Y>(chart: &mut Chart<'_, '_, X, Y>, axes: Axes, x_label: impl Fn(f64) -> String) -> Drawn
-where
-    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
-{
-    let text = ("sans-serif", 13).into_font().color(&INK);
-    chart
-        .configure_mesh()
-        .x_desc(axes.x)
-        .y_desc(axes.y)
-        .axis_style(INK)
-        .bold_line_style(GRID)
-        .light_line_style(TRANSPARENT)
-        .label_style(text.clone())
-        .axis_desc_style(text)
-        .x_label_formatter(&|x| x_label(*x))
-        .y_label_formatter(&|y| tidy(*y))
-        .draw()
-}
-
-fn legend<'a, 'b: 'a, X, Y>(chart: &mut Chart<'a, 'b, X, Y>, position: SeriesLabelPosition) -> Drawn
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    chart
-        .configure_series_labels()
-        .position(position)
-        .label_font(("sans-serif", 13).into_font().color(&INK))
-        .draw()
-}
-
-fn swatch((x, y): (i32, i32), colour: RGBColor) -> Rectangle<(i32, i32)> {
-    Rectangle::new([(x, y - 5), (x + 14, y + 5)], colour.filled())
-}
-
 /// A little more than the most there is.
 fn headroom(max: f64) -> f64 {
     match max > 0.0 {
         true => max * 1.1,
         false => 1.0,
     }
-}
-
-/// A number without a tail of zeros.
-fn tidy(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ mod captions;
 mod pareto;
 mod rules;
 mod table;
+mod thresholds;
+mod watched;
 
 use mue_data::datasets::Task;
 use mue_engine::{Encoding, Engine, ExitRules, Reply};
@@ -15,8 +17,10 @@ use mue_engine::{Encoding, Engine, ExitRules, Reply};
 use crate::{EvalData, EvalError};
 pub(crate) use captions::Captions;
 pub(crate) use pareto::{frontier, undominated};
-pub(crate) use rules::{Candidates, Sureness, Watched};
+pub(crate) use rules::Candidates;
 pub(crate) use table::Table;
+pub(crate) use thresholds::Sureness;
+pub(crate) use watched::Watched;
 
 /// Rules, and what the search found of them.
 #[derive(Clone, Debug)]

@@ -3,7 +3,8 @@
 use mue_data::datasets::SampleText;
 use mue_engine::{BranchPolicy, BranchRule, ExitChoice, ExitRules, InvalidRequest, Label, Reply};
 
-use super::rules::{fixed, leaves};
+use super::rules::fixed;
+use super::watched::leaves;
 use super::{Candidates, Depths, Ground, Trial};
 use crate::answers::{Way, ask};
 use crate::measure::{macs, mean};
@@ -195,7 +196,7 @@ mod tests {
 
     use super::*;
     use crate::folder::Folder;
-    use crate::search::rules::{Sureness, Watched};
+    use crate::search::{Sureness, Watched};
     use crate::testing::engine;
     use crate::{EvalData, answer, score};
 

@@ -1,0 +1,129 @@
+//! One decoder layer over the prefixes of a cohort.
+
+use burn::tensor::Tensor;
+
+use super::{AnswerRequest, AnswerRun};
+use crate::model::{Execution, Ofa};
+use crate::rows::RowIndex;
+use crate::similarity::Products;
+use crate::source::{Attending, cross_attend};
+
+impl Ofa {
+    /// Runs one layer on the rows that are still active; returns how many it computed.
+    ///
+    /// # Panics
+    ///
+    /// If the run is finished.
+    pub fn answer_layer(&self, run: &mut AnswerRun) -> usize {
+        assert!(!run.is_finished(), "every row of the run has left");
+        let layer = run.layer;
+        let computed: Vec<usize> = match self.gathers_prefixes(run) {
+            true => run.active.clone(),
+            false => (0..run.requests.len()).collect(),
+        };
+        let rows = RowIndex::new(computed.clone(), run.requests.len(), self.device());
+        for request in &computed {
+            let source = &mut run.requests[*request].source;
+            if source.prepare(self.decoder(), layer) {
+                run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
+            }
+        }
+        let before = run.gathering.select(run.hidden.clone(), &rows);
+        let after = self.forward_prefixes(run, &computed, before.clone());
+        self.charge_prefixes(run, &computed);
+        let products = computed
+            .iter()
+            .any(|request| run.requests[*request].policy.needs_similarity())
+            .then(|| Products::of(before, after.clone()));
+        self.note_exits(run, &computed, products);
+        let active = RowIndex::new(run.active.clone(), run.requests.len(), self.device());
+        // Without a gather, rows are numbered as in the cohort.
+        let after = match computed.len() == run.active.len() {
+            true => after,
+            false => run.gathering.select(after, &active),
+        };
+        run.hidden = run.gathering.put(run.hidden.clone(), after, &active);
+        run.layer += 1;
+        self.ask_prefixes(run);
+        self.leave_prefixes(run);
+        computed.len()
+    }
+
+    /// Whether the next layer runs on the active rows alone.
+    fn gathers_prefixes(&self, run: &AnswerRun) -> bool {
+        let options = self.options();
+        let [_, tokens, width] = run.hidden.dims();
+        let left = (0..run.requests.len()).filter(|request| !run.active.contains(request));
+        let saved = left
+            .map(|request| {
+                let AnswerRequest { source, prefix, .. } = &run.requests[request];
+                let token = self.macs().decoder_layer(prefix.len(), source.tokens());
+                prefix.len() as u64 * token + source.pending_macs(self.macs(), run.layer)
+            })
+            .sum();
+        let elements = run.active.len() * tokens * width;
+        options.execution == Execution::Compacted
+            && (saved == 0 || options.gather.pays(elements, saved))
+    }
+
+    fn forward_prefixes(
+        &self,
+        run: &AnswerRun,
+        computed: &[usize],
+        before: Tensor<3>,
+    ) -> Tensor<3> {
+        let target = before.dims()[1];
+        let attending: Vec<Attending<'_>> = computed
+            .iter()
+            .map(|request| {
+                let AnswerRequest { source, prefix, .. } = &run.requests[*request];
+                // A source has no positions beyond its prefix; what padding sees is never read.
+                let positions = (0..target).map(|place| place.min(prefix.len() - 1)).collect();
+                Attending { source, rows: 1, positions }
+            })
+            .collect();
+        let layer = &self.decoder().layers[run.layer];
+        // Prefixes are padded behind, where the causal mask alone keeps padding out of sight.
+        let bias = self.causal_bias(run.layer, target);
+        let cached = layer.self_keys_values(before.clone());
+        layer.forward(before, &cached, bias, |attention, queries| {
+            cross_attend(attention, queries, &attending, run.layer)
+        })
+    }
+
+    /// A decoder layer's self-attention bias with the causal mask, `[1, heads, tokens, tokens]`.
+    pub fn causal_bias(&self, layer: usize, tokens: usize) -> Tensor<4> {
+        let heads = self.config().decoder_attention_heads;
+        let tables = self.tables().decoder(self.decoder().positions(), tokens);
+        tables.causal.clone().slice([layer..layer + 1, 0..heads, 0..tokens, 0..tokens])
+    }
+
+    fn charge_prefixes(&self, run: &mut AnswerRun, computed: &[usize]) {
+        let mut macs = 0;
+        for request in computed {
+            let AnswerRequest { source, prefix, .. } = &run.requests[*request];
+            let tokens = prefix.len();
+            let token = self.macs().decoder_layer(tokens, source.tokens());
+            macs += tokens as u64 * token + self.macs().self_keys_values(tokens);
+            if run.active.contains(request) {
+                let cost = &mut run.costs[*request];
+                cost.layer(self.macs(), source, (tokens - 1, 1), (run.layer, tokens));
+            }
+        }
+        run.computed.layer(run.layer, computed.len(), macs);
+    }
+
+    fn note_exits(&self, run: &mut AnswerRun, computed: &[usize], products: Option<Products>) {
+        for (place, request) in computed.iter().enumerate() {
+            if !run.active.contains(request) {
+                continue;
+            }
+            let exit = &mut run.exits[*request];
+            exit.layer = run.layer + 1;
+            let AnswerRequest { policy, prefix, .. } = &run.requests[*request];
+            if let Some(products) = products.as_ref().filter(|_| policy.needs_similarity()) {
+                exit.similarities.push(products.cosine(place..place + 1, 0..prefix.len()));
+            }
+        }
+    }
+}
