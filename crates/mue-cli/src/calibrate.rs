@@ -7,9 +7,9 @@ use anyhow::Context;
 use clap::Args;
 use mue_data::datasets::DataSpec;
 use mue_engine::{Calibration, DeviceChoice, EngineSettings, TaskCalibration};
-use mue_eval::{CalibrationPlan, calibrate};
+use mue_eval::{CONFIDENCE_MAX, CalibrationPlan, calibrate};
 
-use crate::data::{DataArgs, report_unreadable};
+use crate::data::{DataArgs, report_unusable};
 use crate::error::user_error;
 use crate::eval::TaskArg;
 use crate::model::{open_model, share};
@@ -76,9 +76,9 @@ pub(crate) struct CalibrateArgs {
 
 fn confidence(text: &str) -> Result<f64, String> {
     let confidence = share(text)?;
-    match confidence > 0.5 && confidence < 1.0 {
+    match confidence > 0.5 && confidence <= CONFIDENCE_MAX {
         true => Ok(confidence),
-        false => Err(format!("{text:?} is no confidence above 0.5 and below 1")),
+        false => Err(format!("{text:?} is no confidence above 0.5 and up to {CONFIDENCE_MAX}")),
     }
 }
 
@@ -94,7 +94,7 @@ pub(crate) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> anyhow::Result<(
         let plan = plan(args, *task, data.len())?;
         let found = calibrate(&engine, &data, &plan)
             .map_err(|error| user_error(error, "`mue help calibrate` says what is needed"))?;
-        report_unreadable(&data);
+        report_unusable(&data);
         print(out, (*task, &plan), &found)?;
         match task {
             TaskArg::Caption => calibration.caption = found,

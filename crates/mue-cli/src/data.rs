@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use mue_data::datasets::{DataSpec, DatasetOptions, Problem};
+use mue_data::datasets::{DataSpec, DatasetOptions, Problem, Problems};
 use mue_eval::EvalData;
 
 use crate::error::user_error;
@@ -25,11 +25,6 @@ pub(crate) struct DataArgs {
 }
 
 impl DataArgs {
-    /// The splits to take.
-    pub(crate) fn splits(&self) -> &[String] {
-        &self.splits
-    }
-
     /// Opens the data that the user named, and says what is left out of it.
     pub(crate) fn open(&self, spec: &DataSpec, task: TaskArg) -> anyhow::Result<EvalData> {
         self.open_splits(spec, task, &self.splits)
@@ -55,7 +50,12 @@ impl DataArgs {
             )
         })?;
         let dataset = data.dataset();
-        dataset.problems().first().iter().for_each(warn);
+        if !splits.is_empty() && dataset.splits().is_empty() {
+            let error =
+                anyhow::anyhow!("{spec} tells no splits apart, so {splits:?} cannot be taken");
+            return Err(user_error(error, "name no split of it"));
+        }
+        left_out(dataset.problems().first(), dataset.problems().count());
         if dataset.disputed() > 0 {
             let disputed = dataset.disputed();
             say("left out", &format!("{disputed} of {spec} whose annotators do not agree"));
@@ -64,9 +64,19 @@ impl DataArgs {
     }
 }
 
-/// Says which pictures were left out, once all passes over the data are done.
-pub(crate) fn report_unreadable(data: &EvalData) {
-    data.unreadable().iter().for_each(warn);
+/// Says which samples were left out, once all passes over the data are done.
+pub(crate) fn report_unusable(data: &EvalData) {
+    let unusable = data.unusable();
+    left_out(&unusable[..unusable.len().min(Problems::KEPT)], unusable.len());
+}
+
+/// Says the first things that cannot be used, and how many more there are.
+pub(crate) fn left_out(first: &[Problem], count: usize) {
+    first.iter().for_each(warn);
+    let more = count.saturating_sub(first.len());
+    if more > 0 {
+        say("left out", &format!("{more} more, {count} in all"));
+    }
 }
 
 /// Says what cannot be used.

@@ -16,7 +16,7 @@ use mue_eval::{
     evaluate, frontier, write_references, write_results,
 };
 
-use crate::data::{DataArgs, report_unreadable};
+use crate::data::{DataArgs, report_unusable};
 use crate::error::user_error;
 use crate::eval::progress::Progress;
 use crate::model::ModelArgs;
@@ -135,12 +135,9 @@ struct Opened {
 
 /// Measures the model and prints what was found.
 pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    if args.tune.as_ref().is_some_and(|tune| {
-        tune.overlaps(&args.data) && !are_disjoint(&args.tune_splits, args.reading.splits())
-    }) {
-        let error = anyhow::anyhow!("--tune and --data have samples in common");
-        return Err(user_error(error, "tune on others, such as split=dev"));
-    }
+    let opened =
+        args.tasks.iter().map(|task| open_data(args, *task)).collect::<anyhow::Result<Vec<_>>>()?;
+    args.out.iter().try_for_each(|folder| make_folder(folder))?;
     let uncached = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
     let clock = args.model.open_with(uncached)?;
     let mut report = Report {
@@ -155,26 +152,40 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         entailment: None,
     };
     let contenders = args.frontier.then(|| contenders(args)).transpose()?;
-    for task in &args.tasks {
-        let data = args.reading.open(&args.data, *task)?;
+    for (task, (data, tune)) in args.tasks.iter().zip(&opened) {
         let plan =
             Plan { exit: args.model.exit(), timed: args.timed as usize, bootstrap: BOOTSTRAP };
-        let evaluation = evaluate(&clock, &data, &plan)
+        let evaluation = evaluate(&clock, data, &plan)
             .map_err(|error| user_error(error, "`mue help eval` says what can be measured"))?;
         if let (Some(folder), TaskArg::Caption) = (&args.out, task) {
             write_captions(folder, &evaluation)?;
         }
-        let frontier = contenders
-            .as_ref()
-            .map(|(engine, others)| compare(args, (*task, &data), (engine, &clock), others));
+        let frontier = contenders.as_ref().zip(tune.as_ref()).map(|((engine, others), tune)| {
+            compare(args, (*task, tune, data), (engine, &clock), others)
+        });
         let found = TaskResult { report: evaluation.report, frontier: frontier.transpose()? };
-        report_unreadable(&data);
+        report_unusable(data);
         match task {
             TaskArg::Caption => report.caption = Some(found),
             TaskArg::Entailment => report.entailment = Some(found),
         }
     }
     print(args, &report, out)
+}
+
+/// The data of one task, and what rules are tuned on if they are: other samples.
+fn open_data(args: &EvalArgs, task: TaskArg) -> anyhow::Result<(EvalData, Option<EvalData>)> {
+    let data = args.reading.open(&args.data, task)?;
+    let tune = args.tune.as_ref();
+    let tune =
+        tune.map(|tune| args.reading.open_splits(tune, task, &args.tune_splits)).transpose()?;
+    match &tune {
+        Some(tune) if tune.dataset().overlaps(data.dataset()) => {
+            let error = anyhow::anyhow!("--tune and --data have samples in common");
+            Err(user_error(error, "tune on others, such as split=dev"))
+        }
+        _ => Ok((data, tune)),
+    }
 }
 
 const BOOTSTRAP: Bootstrap = Bootstrap { draws: 2_000, confidence: 0.95, seed: 0 };
@@ -205,12 +216,10 @@ fn contenders(args: &EvalArgs) -> anyhow::Result<(Engine, Vec<Opened>)> {
 /// One task's frontier.
 fn compare(
     args: &EvalArgs,
-    (task, data): (TaskArg, &EvalData),
+    (task, tune, data): (TaskArg, &EvalData, &EvalData),
     (engine, clock): (&Engine, &Engine),
     others: &[Opened],
 ) -> anyhow::Result<Frontier> {
-    let tune = args.tune.as_ref().context("--frontier needs --tune")?;
-    let tune = args.reading.open_splits(tune, task, &args.tune_splits)?;
     let named = args.rows.iter().zip(others);
     let others: Vec<Contender<'_>> = named
         .map(|(row, Opened { engine, clock })| Contender { name: Some(&row.name), engine, clock })
@@ -219,29 +228,26 @@ fn compare(
     let progress = Progress::new(task.name());
     let heard = |what: &str, done, total| progress.at(what, (done, total));
     let plan = FrontierPlan { timed: args.timed as usize, bootstrap: BOOTSTRAP, progress: &heard };
-    let found = frontier((&model, &others), (&tune, data), &plan)
+    let found = frontier((&model, &others), (tune, data), &plan)
         .map_err(|error| user_error(error, "`mue help eval` says what can be compared"))?;
-    report_unreadable(&tune);
+    report_unusable(tune);
     Ok(found)
 }
 
 fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
     let (json, text) = (serde_json::to_string_pretty(report)?, report.markdown());
+    // First what took so long to measure is shown.
+    match args.model.json {
+        true => writeln!(out, "{json}")?,
+        false => write!(out, "{text}")?,
+    }
+    out.flush()?;
     if let Some(folder) = &args.out {
         write_file(folder, "report.json", json.as_bytes())?;
         write_file(folder, "report.md", text.as_bytes())?;
         write_file(folder, "report.html", report.html()?.as_bytes())?;
     }
-    match args.model.json {
-        true => writeln!(out, "{json}")?,
-        false => write!(out, "{text}")?,
-    }
     Ok(())
-}
-
-/// Whether splits of one file have nothing in common; none named is all of them.
-fn are_disjoint(some: &[String], others: &[String]) -> bool {
-    !some.is_empty() && !others.is_empty() && some.iter().all(|split| !others.contains(split))
 }
 
 /// The captions as the official tools read them, and their references beside them.
@@ -257,9 +263,15 @@ fn write_captions(folder: &Path, evaluation: &Evaluation) -> anyhow::Result<()> 
 
 fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = folder.join(name);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, bytes))
-        .with_context(|| format!("cannot write {}", path.display()))
+    std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Before anything is measured, since a measurement is dear.
+fn make_folder(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| {
+        let error = anyhow::Error::new(error).context(format!("cannot make {}", folder.display()));
+        user_error(error, "--out names a folder")
+    })
 }
 
 #[cfg(test)]

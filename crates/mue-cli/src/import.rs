@@ -12,8 +12,9 @@ use mue_model::weights::{
 };
 use mue_model::{Ofa, OfaConfig};
 
+use crate::data::say;
 use crate::error::user_error;
-use crate::model_files::ModelFiles;
+use crate::model_files::{ModelFiles, NOT_CALIBRATED};
 
 const LONG_ABOUT: &str = "\
 Convert an OFA or MuE checkpoint into a model folder.
@@ -48,12 +49,12 @@ pub(crate) struct ImportArgs {
     /// Configuration [default: config.json beside the weights, else read off them]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Height and width of the pictures in pixels
-    #[arg(long, default_value_t = 480, value_name = "PIXELS")]
-    image_size: usize,
-    /// How image and text are encoded
-    #[arg(long, value_enum, default_value_t = EncodingArg::Joint)]
-    encoding: EncodingArg,
+    /// Height and width of the pictures in pixels [default: as mue.json beside the weights says, else 480]
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<usize>,
+    /// How image and text are encoded [default: as mue.json beside the weights says, else joint]
+    #[arg(long, value_enum)]
+    encoding: Option<EncodingArg>,
     /// Leave the image branch's relative bias out, as the MuE authors' released code does
     #[arg(long)]
     no_image_relative_bias: bool,
@@ -110,7 +111,9 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
     check_loads(&weights, &config)?;
     let storage = if args.keep_half { FloatStorage::KeepHalf } else { FloatStorage::Float32 };
     let files = ModelFiles { config, tokenizer, settings: settings(args)? };
-    files.write(folder, &weights.tensors, storage)?;
+    if files.write(folder, (&weights.tensors, storage), beside(&args.source))? {
+        say("left out: calibration.json", NOT_CALIBRATED);
+    }
     let parameters = weights.tensors.values().map(|tensor| tensor.element_count()).sum();
     Ok(Imported { tensors: weights.tensors.len(), parameters })
 }
@@ -147,12 +150,19 @@ fn check_loads(weights: &CanonicalWeights, config: &OfaConfig) -> anyhow::Result
 
 fn settings(args: &ImportArgs) -> anyhow::Result<ModelSettings> {
     let own = beside(&args.source).join("mue.json");
-    if own.is_file() {
-        return Ok(serde_json::from_str(&std::fs::read_to_string(own)?)?);
-    }
-    let encoding = match args.encoding {
-        EncodingArg::Joint => Encoding::Joint,
-        EncodingArg::Decomposed => Encoding::Decomposed,
+    let mut settings = match own.is_file() {
+        true => serde_json::from_str(&std::fs::read_to_string(own)?)?,
+        false => {
+            ModelSettings { image_size: 480, encoding: Encoding::Joint, ..ModelSettings::default() }
+        }
     };
-    Ok(ModelSettings { image_size: args.image_size, encoding, ..ModelSettings::default() })
+    if let Some(image_size) = args.image_size {
+        settings.image_size = image_size;
+    }
+    match args.encoding {
+        Some(EncodingArg::Joint) => settings.encoding = Encoding::Joint,
+        Some(EncodingArg::Decomposed) => settings.encoding = Encoding::Decomposed,
+        None => {}
+    }
+    Ok(settings)
 }

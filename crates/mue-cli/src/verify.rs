@@ -38,10 +38,9 @@ pub(crate) struct VerifyArgs {
     /// Seed of the first
     #[arg(long, value_name = "S", default_value_t = 1000)]
     seed: u64,
-    /// Samples of each
-    #[arg(long, value_name = "N", default_value_t = 1000,
-          value_parser = clap::value_parser!(u32).range(1..))]
-    count: u32,
+    /// Samples of each [default: as many as the promise is about]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    count: Option<u32>,
     /// caption or entailment; may be given twice [default: both]
     #[arg(long = "task", value_name = "TASK")]
     tasks: Vec<TaskArg>,
@@ -53,6 +52,8 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Serialize)]
 struct Verdict {
     task: &'static str,
+    /// Samples of each seed.
+    samples: usize,
     /// What the retention is promised to be at least.
     promise: f64,
     confidence: f64,
@@ -71,7 +72,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         tasks.iter().map(|task| verdict(args, &engine, *task)).collect::<Result<Vec<_>, _>>()?;
     match args.model.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&verdicts)?)?,
-        false => print(out, args, &verdicts)?,
+        false => print(out, &verdicts)?,
     }
     out.flush()?;
     let broken = verdicts.iter().find(|verdict| {
@@ -88,16 +89,26 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
         user_error(error, "`mue calibrate` certifies `auto`, `mue` and qualities")
     })?;
     let (promise, confidence) = (point.retention_low, point.confidence);
+    let samples = args.count.map_or(point.fresh, |count| count as usize);
     let mut retentions = Vec::new();
-    for seed in args.seed..args.seed + args.seeds {
+    let beyond = args.seed.checked_add(args.seeds).ok_or_else(|| {
+        user_error(
+            anyhow!("there are no {} seeds from {} on", args.seeds, args.seed),
+            "begin lower",
+        )
+    })?;
+    for seed in args.seed..beyond {
         let set = SceneSet::new(seed, Split::Test);
-        let scenes = DataSpec::Scenes { set, count: args.count as usize };
+        let scenes = DataSpec::Scenes { set, count: samples };
         let data = DataArgs::default().open(&scenes, task)?;
-        // A model with no quality at all keeps nothing.
-        retentions.push(retention(engine, &data, &exit)?.unwrap_or(0.0));
+        retentions.push(retention(engine, &data, &exit)?.ok_or_else(|| {
+            let error = anyhow!("full depth has no quality on {scenes}, so there is none to keep");
+            user_error(error, "check on more samples (--count)")
+        })?);
     }
     let kept = retentions.iter().filter(|retention| **retention >= promise).count();
-    Ok(Verdict { task: task.name(), promise, confidence, kept, retention: retentions })
+    let task = task.name();
+    Ok(Verdict { task, samples, promise, confidence, kept, retention: retentions })
 }
 
 /// The certified point behind a choice of exits.
@@ -123,17 +134,16 @@ fn promised<'a>(
     }
 }
 
-fn print(out: &mut dyn Write, args: &VerifyArgs, verdicts: &[Verdict]) -> anyhow::Result<()> {
+fn print(out: &mut dyn Write, verdicts: &[Verdict]) -> anyhow::Result<()> {
     for verdict in verdicts {
-        let Verdict { task, promise, confidence, kept, retention } = verdict;
+        let Verdict { task, samples, promise, confidence, kept, retention } = verdict;
         let least = retention.iter().copied().fold(f64::INFINITY, f64::min);
         writeln!(
             out,
             "{task}: a retention of at least {promise:.4} is promised at {:.0}% confidence; kept \
-             on {kept} of {} seeds of {} samples, the lowest was {least:.4}",
+             on {kept} of {} seeds of {samples} samples, the lowest was {least:.4}",
             100.0 * confidence,
-            retention.len(),
-            args.count
+            retention.len()
         )?;
     }
     Ok(())

@@ -8,6 +8,7 @@ use mue_model::{
     Branch, BranchEncoding, BranchExit, DecodedAnswer, DecoderCost, MacModel, Prediction,
     ScoredAnswer, StepExit,
 };
+use serde::Serialize;
 
 use crate::settings::AnswerWords;
 
@@ -213,7 +214,8 @@ impl Caption {
 }
 
 /// Whether the picture supports a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Label {
     /// It does.
     Entailment,

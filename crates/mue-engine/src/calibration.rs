@@ -43,6 +43,9 @@ pub struct OperatingPoint {
     pub retention_low: f64,
     /// Confidence of that bound, 0 to 1.
     pub confidence: f64,
+    /// How many fresh samples the bound is about.
+    #[serde(default = "fresh")]
+    pub fresh: usize,
     /// Mean multiply-accumulates of a request.
     pub macs: f64,
     /// The same at full depth.
@@ -53,6 +56,11 @@ pub struct OperatingPoint {
     pub data: String,
     /// Samples of it.
     pub samples: usize,
+}
+
+/// What bounds were about before files said so.
+fn fresh() -> usize {
+    1000
 }
 
 /// How each branch exits, as a file states it.
@@ -202,6 +210,7 @@ mod tests {
             retention: retention_low + 0.005,
             retention_low,
             confidence: 0.95,
+            fresh: 1000,
             macs,
             macs_full: 100.0,
             layers: [2.0, 3.0, 2.5],

@@ -248,6 +248,7 @@ mod tests {
             retention: 0.99,
             retention_low: 0.98,
             confidence: 0.95,
+            fresh: 1000,
             macs: 60.0,
             macs_full: 100.0,
             layers: [3.0, 6.0, 6.0],

@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mue_data::datasets::{
-    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, Problem,
+    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, Problem, Problems,
     SampleText, Task,
 };
 use mue_data::preprocess;
-use mue_engine::{Engine, ExitChoice, Image, Request};
+use mue_engine::{Engine, ExitChoice, Image, InvalidRequest, Request};
 
 use crate::EvalError;
 
@@ -18,15 +18,15 @@ pub struct EvalData {
     dataset: Arc<Dataset>,
     task: Task,
     name: String,
-    unreadable_max: usize,
-    unreadable: Arc<Unreadable>,
+    unusable_max: usize,
+    unusable: Arc<Unusable>,
 }
 
-/// Samples whose pictures could not be read, each once, however often it was tried.
+/// Samples that could not be read or asked about, each once, however often it was tried.
 #[derive(Debug, Default)]
-struct Unreadable(Mutex<Vec<Problem>>);
+struct Unusable(Mutex<Vec<Problem>>);
 
-impl Unreadable {
+impl Unusable {
     fn known(&self) -> MutexGuard<'_, Vec<Problem>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -61,8 +61,8 @@ impl EvalData {
             dataset: Arc::new(spec.open(task, options)?),
             task,
             name: spec.to_string(),
-            unreadable_max: options.problems_max,
-            unreadable: Arc::default(),
+            unusable_max: options.problems_max,
+            unusable: Arc::default(),
         })
     }
 
@@ -71,9 +71,15 @@ impl EvalData {
         &self.dataset
     }
 
-    /// Samples that were left out because they could not be read, as far as they have been tried.
-    pub fn unreadable(&self) -> Vec<Problem> {
-        self.unreadable.known().clone()
+    /// Samples that were left out because they could not be read or the model could not be asked
+    /// about them, as far as they have been tried.
+    pub fn unusable(&self) -> Vec<Problem> {
+        self.unusable.known().clone()
+    }
+
+    /// Entries and samples that were left out because they could not be used, so far.
+    pub fn left_out(&self) -> usize {
+        self.dataset.problems().count() + self.unusable.known().len()
     }
 
     /// What it is asked for.
@@ -92,33 +98,75 @@ impl EvalData {
         self.dataset.len()
     }
 
-    /// Some samples, decoded ahead and resized for the engine's model; those that cannot be read are
-    /// left out.
+    /// Some samples, decoded ahead and resized for the engine's model; those that cannot be read, or
+    /// that the model cannot be asked about, are left out.
     ///
     /// # Errors
     ///
-    /// If no thread can be started; the one unreadable sample too many ends the samples with an error.
-    pub fn samples(
-        &self,
-        engine: &Engine,
+    /// If no thread can be started; the one unusable sample too many ends the samples with an error.
+    pub fn samples<'a>(
+        &'a self,
+        engine: &'a Engine,
         range: Range<usize>,
-    ) -> Result<impl Iterator<Item = Result<EvalSample, DataError>> + use<>, DataError> {
+    ) -> Result<impl Iterator<Item = Result<EvalSample, DataError>> + use<'a>, DataError> {
         let size = engine.model().settings().image_size;
-        let order = range.start.min(self.len())..range.end.min(self.len());
-        let config = LoaderConfig { problems_max: self.unreadable_max, ..LoaderConfig::default() };
-        let mut loader = Loader::start(&self.dataset, order.collect(), config, move |picture| {
+        let order: Vec<usize> = (range.start.min(self.len())..range.end.min(self.len())).collect();
+        // Pictures and texts are counted in the pass, together.
+        let config = LoaderConfig { problems_max: usize::MAX, ..LoaderConfig::default() };
+        let loader = Loader::start(&self.dataset, order.clone(), config, move |picture| {
             Image::new(preprocess(&picture, size, size))
         })?;
-        let unreadable = Arc::clone(&self.unreadable);
-        Ok(std::iter::from_fn(move || {
-            let loaded = loader.next_reporting(|problem| unreadable.note(problem))?;
-            let of = |Loaded { sample, picture: image, .. }: Loaded<Image>| EvalSample {
-                id: sample.id,
-                text: sample.text,
-                image,
-            };
-            Some(loaded.map(of))
-        }))
+        let problems = Problems::at_most(self.unusable_max);
+        Ok(Pass { data: self, engine, loader, order, problems, is_over: false })
+    }
+}
+
+/// One pass over some samples.
+struct Pass<'a> {
+    data: &'a EvalData,
+    engine: &'a Engine,
+    loader: Loader<Image>,
+    order: Vec<usize>,
+    problems: Problems,
+    is_over: bool,
+}
+
+impl Iterator for Pass<'_> {
+    type Item = Result<EvalSample, DataError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let next = self.usable().transpose();
+        self.is_over = !matches!(next, Some(Ok(_)));
+        next
+    }
+}
+
+impl Pass<'_> {
+    /// The next sample that can be used; none at the end.
+    fn usable(&mut self) -> Result<Option<EvalSample>, DataError> {
+        loop {
+            let mut unreadable = Vec::new();
+            let loaded = self.loader.next_reporting(|problem| unreadable.push(problem.clone()));
+            unreadable.into_iter().try_for_each(|problem| self.leave_out(problem))?;
+            let Some(loaded) = loaded else { return Ok(None) };
+            let Loaded { position, sample, picture: image } = loaded?;
+            let sample = EvalSample { id: sample.id, text: sample.text, image };
+            match sample.question(self.engine, &ExitChoice::Off) {
+                Ok(_) => return Ok(Some(sample)),
+                Err(error) => {
+                    let place = self.data.dataset.place(self.order[position]);
+                    self.leave_out(Problem { place, message: error.to_string() })?;
+                }
+            }
+        }
+    }
+
+    fn leave_out(&mut self, problem: Problem) -> Result<(), DataError> {
+        self.data.unusable.note(&problem);
+        self.problems.record(problem)
     }
 }
 
@@ -129,14 +177,18 @@ impl EvalSample {
     ///
     /// If the model cannot be asked this, or not to exit so.
     pub fn request(&self, engine: &Engine, exit: &ExitChoice) -> Result<Request, EvalError> {
+        self.question(engine, exit)
+            .map_err(|source| EvalError::Request { sample: self.id.clone(), source })
+    }
+
+    fn question(&self, engine: &Engine, exit: &ExitChoice) -> Result<Request, InvalidRequest> {
         let model = engine.model();
         let image = self.image.clone();
-        let request = match &self.text {
+        match &self.text {
             SampleText::Captions(_) => model.caption(image, exit.clone(), &model.settings().search),
             SampleText::Hypothesis { hypothesis, premise, .. } => {
                 model.entailment(image, exit.clone(), (premise.as_deref(), hypothesis))
             }
-        };
-        request.map_err(|source| EvalError::Request { sample: self.id.clone(), source })
+        }
     }
 }

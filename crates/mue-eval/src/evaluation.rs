@@ -6,7 +6,7 @@ use mue_engine::{Engine, ExitChoice, Reply};
 use crate::answers::Way;
 use crate::measure::{ExitLayers, layers, macs, mean, median, pairs, saved};
 use crate::quality::canonical_cider_d;
-use crate::report::{Intervals, Side, TaskReport};
+use crate::report::{Counts, Intervals, Side, TaskReport};
 use crate::{
     Answers, Bootstrap, CaptionSample, EvalData, EvalError, answer, latency, measure, score,
 };
@@ -60,7 +60,12 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     };
     let exit = side(1);
     let layers_saved = exit.exit_layers.saved(data.task());
-    let counts = (answers.ids.len(), clocks[0].len());
+    let counts = Counts {
+        samples: answers.ids.len(),
+        timed_samples: clocks[0].len(),
+        left_out: data.left_out(),
+        disputed: data.dataset().disputed(),
+    };
     let canonical = canonical_cider_d(&answers.truths)?;
     let report = TaskReport::new((side(0), exit), (intervals, layers_saved), counts, canonical);
     Ok(Evaluation { report, answers })

@@ -9,7 +9,7 @@ use crate::{EvalData, EvalError, EvalSample};
 /// Rounds before the clock counts: the first requests build tables and caches.
 const WARM_UP: usize = 3;
 
-/// By way to exit: milliseconds of each of the first `samples` requests, one at a time.
+/// By way to exit: milliseconds of each of the first `samples` usable requests, one at a time.
 ///
 /// All ways take turns on each sample, and every sample begins with the next of them, so that drift
 /// of the machine meets all alike. An engine for this has no image cache.
@@ -25,7 +25,7 @@ pub(crate) fn measure(
     let mut clocks = vec![Vec::new(); ways.len()];
     let Some(first) = ways.first() else { return Ok(clocks) };
     let samples: Vec<EvalSample> =
-        data.samples(first.engine, 0..samples)?.collect::<Result<_, _>>()?;
+        data.samples(first.engine, 0..data.len())?.take(samples).collect::<Result<_, _>>()?;
     for sample in samples.iter().take(WARM_UP) {
         for way in ways {
             answer_ms(way, sample)?;

@@ -34,7 +34,7 @@ mod testing;
 
 pub use answers::{Answers, answer};
 pub use bootstrap::{Bootstrap, BootstrapError, Interval, Pair};
-pub use calibrate::{CalibrationPlan, calibrate};
+pub use calibrate::{CONFIDENCE_MAX, CalibrationPlan, calibrate};
 pub use data::{EvalData, EvalSample};
 pub use entailment::{EntailmentSample, EntailmentScores, LabelScores, Tally, score_entailment};
 pub use error::EvalError;
@@ -47,7 +47,7 @@ pub use mue_scores::{
     CaptionCorpus, CaptionSample, CaptionScores, CiderCorpus, CiderScore, SampleScores, ScoreError,
     score_captions, tokenize,
 };
-pub use quality::{Quality, Scored, score};
+pub use quality::{ByLabel, Quality, Scored, score};
 pub use random::Random;
-pub use report::{Intervals, Report, Side, TaskReport, TaskResult};
+pub use report::{Counts, Intervals, Report, Side, TaskReport, TaskResult};
 pub use results::{write_references, write_results};

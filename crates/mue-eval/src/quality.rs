@@ -6,7 +6,9 @@ use mue_data::datasets::SampleText;
 use mue_engine::{Label, Reply};
 use serde::Serialize;
 
-use crate::{CaptionCorpus, EntailmentSample, EvalError, ScoreError, score_entailment};
+use crate::{
+    CaptionCorpus, EntailmentSample, EvalError, LabelScores, ScoreError, score_entailment,
+};
 
 /// The scores of a set of replies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +20,10 @@ pub enum Quality {
         accuracy: f64,
         /// The same by kind of hypothesis, where the data tells kinds apart.
         families: BTreeMap<String, f64>,
+        /// By what is true, how often each label was answered.
+        confusion: ByLabel<ByLabel<u64>>,
+        /// Precision and recall of each label.
+        labels: ByLabel<LabelScores>,
     },
     /// Of captions.
     Caption {
@@ -42,6 +48,13 @@ impl Quality {
             Self::Caption { cider_d, .. } => *cider_d,
         }
     }
+}
+
+/// Something of each label.
+pub type ByLabel<T> = BTreeMap<Label, T>;
+
+fn by_label<T>(values: [T; 3]) -> ByLabel<T> {
+    Label::ALL.into_iter().zip(values).collect()
 }
 
 /// A quality and what each sample adds to it.
@@ -131,7 +144,12 @@ fn score_labels(truths: &[SampleText], replies: &[Reply]) -> Scored {
     let scores = score_entailment(&samples);
     let families = scores.families.into_iter();
     let families = families.filter_map(|(name, tally)| Some((name, tally.accuracy()?))).collect();
-    let quality = Quality::Entailment { accuracy: scores.accuracy.unwrap_or_default(), families };
+    let quality = Quality::Entailment {
+        accuracy: scores.accuracy.unwrap_or_default(),
+        families,
+        confusion: by_label(scores.confusion.map(by_label)),
+        labels: by_label(scores.labels),
+    };
     let samples = scores.is_correct.iter().map(|right| f64::from(u8::from(*right))).collect();
     Scored { quality, samples }
 }

@@ -191,3 +191,62 @@ fn attribute_labels(
         .flat_map(|picture| labels.classes[picture * values..][..values].chunks_exact(attributes));
     cells.map(|cell| cell[attribute] as u32).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    /// Two layers, two places, three words.
+    const LOGITS: [[[f32; 3]; 2]; 2] =
+        [[[0.0, 1.0, 2.0], [1.0, 1.0, 1.0]], [[3.0, 0.0, 0.0], [0.0, 2.0, 0.0]]];
+
+    fn log_probs() -> Tensor<3> {
+        log_softmax(Tensor::from_floats(LOGITS, &Device::flex()), 2)
+    }
+
+    /// The same by hand.
+    fn log_prob(layer: usize, place: usize, word: usize) -> f32 {
+        let row = LOGITS[layer][place];
+        row[word] - row.iter().map(|logit| logit.exp()).sum::<f32>().ln()
+    }
+
+    fn all_words(layer: usize, place: usize) -> f32 {
+        (0..3).map(|word| log_prob(layer, place, word)).sum::<f32>() / 3.0
+    }
+
+    fn assert_near(found: &[f32], expected: &[f32]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+        }
+    }
+
+    #[test]
+    fn each_layer_has_the_mean_cross_entropy_of_its_places() {
+        let found = host(cross_entropy(log_probs(), &[2, 1], 0.0));
+        let expected = [0, 1].map(|layer| -(log_prob(layer, 0, 2) + log_prob(layer, 1, 1)) / 2.0);
+        assert_near(&found, &expected);
+    }
+
+    #[test]
+    fn smoothing_gives_a_share_to_every_word() {
+        let found = host(cross_entropy(log_probs(), &[2, 1], 0.1));
+        let expected = [0, 1].map(|layer| {
+            let chosen = log_prob(layer, 0, 2) + log_prob(layer, 1, 1);
+            let all = all_words(layer, 0) + all_words(layer, 1);
+            -(0.9 * chosen + 0.1 * all) / 2.0
+        });
+        assert_near(&found, &expected);
+    }
+
+    #[test]
+    fn layers_are_distilled_from_the_last_one() {
+        let found = host(distillation(log_probs()));
+        let place = |place| -> f32 {
+            (0..3).map(|word| -log_prob(1, place, word).exp() * log_prob(0, place, word)).sum()
+        };
+        assert_near(&found, &[(place(0) + place(1)) / 2.0]);
+    }
+}

@@ -31,9 +31,14 @@ pub(crate) fn saturation(
     let similarity = similarities(output, batch, asked); // [asked, places]
     let by_layer = |param: Tensor<1>| param.narrow(0, 1, asked).unsqueeze_dim::<2>(1);
     let odds = (similarity - by_layer(scale.offset.val())) * by_layer(scale.scale.val());
+    Some(surprise(odds, agrees))
+}
+
+/// Mean cross-entropy of what is (1 or 0) under these log-odds.
+fn surprise(odds: Tensor<2>, agrees: Tensor<2>) -> Tensor<1> {
     let differs = agrees.clone().neg() + 1.0;
     let likelihood = log_sigmoid(odds.clone()) * agrees + log_sigmoid(odds.neg()) * differs;
-    Some(likelihood.mean().neg())
+    likelihood.mean().neg()
 }
 
 /// Similarity of each layer from the second on with the one before, `[asked, places]`.
@@ -77,4 +82,19 @@ fn similarity_rows(
     }
     let spread = TensorData::new(values, [groups.len(), rows.len()]);
     (rows, Tensor::from_data(spread, device))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_is_the_surprise_at_what_layers_agree_with() {
+        let device = Device::flex();
+        let tensor = |values| Tensor::<2>::from_floats([values], &device);
+        let found = surprise(tensor([2.0, -1.0, 0.0]), tensor([1.0, 1.0, 0.0]));
+        let sigmoid = |odds: f32| 1.0 / (1.0 + (-odds).exp());
+        let expected = -(sigmoid(2.0).ln() + sigmoid(-1.0).ln() + 0.5f32.ln()) / 3.0;
+        assert!((found.into_scalar::<f32>() - expected).abs() < 1e-6);
+    }
 }

@@ -149,8 +149,9 @@ impl Trainer {
             let (logs, evaluates) =
                 (due(self.config.run.log_every), due(self.config.run.evaluate_every));
             let evaluates = evaluates && !self.dev.examples.is_empty();
-            let saves = due(self.config.run.checkpoint_every) || self.step == self.config.steps;
-            if logs {
+            let is_last = self.step == self.config.steps;
+            let saves = due(self.config.run.checkpoint_every) || is_last;
+            if logs || is_last {
                 write(self.line(&std::mem::take(&mut means)))?;
             }
             if saves {

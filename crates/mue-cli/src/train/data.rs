@@ -7,7 +7,7 @@ use mue_train::{
     dev_files,
 };
 
-use crate::data::warn;
+use crate::data::{left_out, warn};
 use crate::error::user_error;
 
 /// A run's data.
@@ -41,7 +41,7 @@ impl Data {
             }
             false => {
                 let files = Files::open(config, (&tasks, seed), interface).map_err(unusable)?;
-                files.problems().for_each(warn);
+                files.problems().for_each(|found| left_out(found.first(), found.count()));
                 let references = files.references(documents)?;
                 (Arc::new(files), references)
             }

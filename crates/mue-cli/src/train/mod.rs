@@ -9,7 +9,6 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mue_data::datasets::Problem;
@@ -25,7 +24,7 @@ use self::data::Data;
 use self::start::Start;
 use crate::data::{say, warn};
 use crate::error::user_error;
-use crate::model_files::ModelFiles;
+use crate::model_files::{ModelFiles, NOT_CALIBRATED};
 
 const LONG_ABOUT: &str = "\
 Train a model with MuE's layer-wise loss.
@@ -80,11 +79,18 @@ pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 
     if !args.export {
         let bar = progress_bar(steps, trainer.step());
-        trainer.run(&args.out, &mut |line| show(&bar, line))?;
+        trainer.run(&args.out, &mut |line| show(&bar, line)).map_err(|error| match error {
+            TrainError::Data(_) => {
+                user_error(error, "mend the data, or bear more with data.problems_max")
+            }
+            other => other.into(),
+        })?;
         bar.finish_and_clear();
     }
     let output = OutputFolder::create(&folder, true)?;
-    files.write(output, &trainer.export()?, FloatStorage::Float32)?;
+    if files.write(output, (&trainer.export()?, FloatStorage::Float32), &folder)? {
+        say("left out: calibration.json", NOT_CALIBRATED);
+    }
     let scores = summary(&trainer.evaluate()?);
     let steps = trainer.step();
     writeln!(out, "trained {steps} steps: {scores}; the model is in {}", folder.display())?;
@@ -134,8 +140,11 @@ fn recipe_of(run: &Path) -> anyhow::Result<TrainConfig> {
 
 /// Takes up the folder's run if asked to, and else makes sure that none is overwritten.
 fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+    std::fs::create_dir_all(&args.out).map_err(|error| {
+        let error =
+            anyhow::Error::new(error).context(format!("cannot make {}", args.out.display()));
+        user_error(error, "--out names a folder")
+    })?;
     if args.resume || args.export {
         let mut report = |error: ResumeError| {
             say("passed over", &format!("{:#}", anyhow::Error::from(error)));
@@ -149,6 +158,9 @@ fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
     } else if args.out.join("checkpoints").exists() {
         let error = anyhow::anyhow!("{} holds a run already", args.out.display());
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));
+    } else if args.out.join("model").exists() {
+        let error = anyhow::anyhow!("{} holds a model already", args.out.display());
+        return Err(user_error(error, "choose another --out"));
     }
     Ok(())
 }

@@ -43,10 +43,18 @@ fn full_depth_and_exits_are_measured_in_one_run() {
     assert!(captions["full"]["quality"]["exact_match"].is_f64());
     assert!(labels["full"]["quality"]["accuracy"].is_f64());
     assert!(!labels["full"]["quality"]["families"].as_object().unwrap().is_empty());
+    let confusion = labels["exit"]["quality"]["confusion"].as_object().unwrap();
+    let answers = confusion.values().flat_map(|row| row.as_object().unwrap().values());
+    assert_eq!(answers.map(|count| count.as_u64().unwrap()).sum::<u64>(), 12);
+    assert!(labels["full"]["quality"]["labels"]["neutral"].get("recall").is_some());
+    assert_eq!((&labels["left_out"], &labels["disputed"]), (&0.into(), &0.into()));
 
     let read = |name: &str| std::fs::read_to_string(folder.path().join("report").join(name));
     assert_eq!(serde_json::from_str::<Value>(&read("report.json").unwrap()).unwrap(), report);
-    assert!(read("report.md").unwrap().contains("| MMAC per request |"));
+    let markdown = read("report.md").unwrap();
+    for row in ["| MMAC per request |", "| BLEU-1 / 2 / 3 / 4 |", "| answers to neutral: "] {
+        assert!(markdown.contains(row), "{row}");
+    }
     let page = read("report.html").unwrap();
     assert!(page.contains("<svg") && page.contains("MMAC per request"));
     let results: Value = serde_json::from_str(&read("captions.json").unwrap()).unwrap();
@@ -186,4 +194,58 @@ fn a_split_of_a_file_is_measured_and_what_cannot_be_read_is_said() {
     assert!(stderr(&both).contains("samples in common"), "{}", stderr(&both));
     let apart = output(&[&borne[..], &tune, &["val"]].concat());
     assert!(apart.status.success(), "{}", stderr(&apart));
+}
+
+/// Entailment data with sentences that no model can be asked about, far more than are told.
+fn odd_hypotheses(folder: &std::path::Path) {
+    run(folder, &["scenes", "--out", "made", "--count", "2", "--split", "test"]);
+    let line = |sentence: &str| {
+        serde_json::json!({ "Flickr30K_ID": "000000.png", "gold_label": "neutral",
+            "sentence1": "", "sentence2": sentence })
+        .to_string()
+    };
+    let mut lines = vec![line("a red square"), line("...")];
+    lines.extend((0..24).map(|_| "no JSON".to_owned()));
+    std::fs::write(folder.join("odd.jsonl"), lines.join("\n")).unwrap();
+}
+
+#[test]
+fn what_cannot_be_asked_is_left_out_like_what_cannot_be_read() {
+    let (folder, _) = imported();
+    odd_hypotheses(folder.path());
+    let base = ["eval", "--task", "entailment", "--data", "odd.jsonl", "--model", "model"];
+    let options = ["--images", "made/images", "--timed", "1", "--json", "--problems-max"];
+    let output =
+        |most: &str| mue(folder.path()).args(base).args(options).arg(most).output().unwrap();
+    let found = output("24");
+    let report: Value = serde_json::from_str(stdout(&found)).unwrap();
+    let report = &report["entailment"];
+    assert_eq!((&report["samples"], &report["left_out"]), (&1.into(), &25.into()));
+    let said = stderr(&found);
+    assert!(said.contains("odd.jsonl:2: the hypothesis is empty"), "{said}");
+    assert!(said.contains("left out: 4 more, 24 in all"), "{said}");
+    assert_eq!(output("23").status.code(), Some(2));
+}
+
+#[test]
+fn what_no_number_or_name_can_mean_is_the_users_error() {
+    let (folder, _) = imported();
+    karpathy(folder.path());
+    run(folder.path(), &["scenes", "--out", "files", "--count", "4", "--split", "test"]);
+    let eval = ["eval", "--task", "entailment", "--model", "model", "--timed", "1"];
+    let tune = ["--frontier", "--tune", "files"];
+    let file = ["--data", "files/snli_ve_test.jsonl"];
+    for (args, word) in [
+        ([&eval[..], &file, &tune].concat(), "samples in common"),
+        ([&eval[..], &file, &["--split", "val"]].concat(), "no splits"),
+        ([&eval[..], &["--data", DATA, "--split", "val"]].concat(), "no splits"),
+        ([&eval[..], &["--data", "scenes:seed=1,count=18446744073709551615"]].concat(), "count is"),
+        ([&eval[..], &file, &["--out", "dataset.json"]].concat(), "cannot make dataset.json"),
+        (vec!["verify", "--seed", "18446744073709551615", "--seeds", "5"], "no 5 seeds"),
+        (vec!["verify", "--task", "caption", "--count", "1", "--seeds", "1"], "no quality"),
+    ] {
+        let output = mue(folder.path()).args(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(word), "{args:?}: {}", stderr(&output));
+    }
 }

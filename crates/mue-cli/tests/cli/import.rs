@@ -88,3 +88,22 @@ fn an_existing_folder_is_kept_unless_told_otherwise() {
         serde_json::from_slice(&std::fs::read(model.join("mue.json")).unwrap()).unwrap();
     assert_eq!(settings["encoding"], "joint");
 }
+
+#[test]
+fn what_is_asked_for_overrides_the_folder_and_a_calibration_stays_with_its_weights() {
+    let (folder, model) = imported();
+    std::fs::write(model.join("calibration.json"), "{}").unwrap();
+    let import = |more: &[&str]| {
+        let output = mue(folder.path()).args(["import", "model"]).args(more).output().unwrap();
+        assert!(output.status.success(), "{}", stderr(&output));
+        stderr(&output).to_owned()
+    };
+    assert!(!import(&["--out", "same"]).contains("calibration"));
+    assert!(folder.path().join("same/calibration.json").is_file());
+    let said = import(&["--out", "other", "--encoding", "joint", "--image-size", "48"]);
+    assert!(said.contains("left out: calibration.json"), "{said}");
+    assert!(!folder.path().join("other/calibration.json").exists());
+    let settings = std::fs::read(folder.path().join("other/mue.json")).unwrap();
+    let settings: Value = serde_json::from_slice(&settings).unwrap();
+    assert_eq!((&settings["encoding"], &settings["image_size"]), (&"joint".into(), &48.into()));
+}

@@ -101,7 +101,8 @@ fn what_cannot_be_read_is_said() {
 
     recipe(0);
     let output = train(folder, "recipe.toml", "again");
-    assert!(!output.status.success() && stderr(&output).contains("more than 0 samples"));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("more than 0 samples"), "{}", stderr(&output));
 }
 
 #[test]
@@ -118,4 +119,25 @@ fn data_and_models_that_are_not_there_are_the_users_error() {
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn a_calibration_outlives_an_export_of_the_same_weights_and_no_model_is_overwritten() {
+    let folder = scenes();
+    let folder = folder.path();
+    recipe(folder, "new.toml", &format!("[model]\n{SMALL}{FILES}"));
+    assert!(train(folder, "new.toml", "run").status.success());
+    let calibration = folder.join("run/model/calibration.json");
+    std::fs::write(&calibration, "{}").unwrap();
+    let export = mue(folder)
+        .args(["train", "--device", "flex", "--out", "run", "--export"])
+        .output()
+        .unwrap();
+    assert!(export.status.success(), "{}", stderr(&export));
+    assert!(calibration.is_file(), "{}", stderr(&export));
+
+    std::fs::create_dir_all(folder.join("theirs/model")).unwrap();
+    let output = train(folder, "new.toml", "theirs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("theirs holds a model already"), "{}", stderr(&output));
 }

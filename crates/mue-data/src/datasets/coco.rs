@@ -20,6 +20,14 @@ pub(super) struct CaptionEntry {
     pub(super) captions: Vec<String>,
 }
 
+/// The pictures of a file.
+#[derive(Debug)]
+pub(super) struct CaptionFile {
+    pub(super) entries: Vec<CaptionEntry>,
+    /// Splits that were taken; none of a file that does not tell them apart.
+    pub(super) splits: Vec<String>,
+}
+
 /// COCO's own files have `annotations`; in Karpathy's, pictures have `sentences`.
 #[derive(Deserialize)]
 struct AnnotationFile {
@@ -69,7 +77,7 @@ pub(super) fn read(
     path: &Path,
     splits: &[String],
     problems: &mut Problems,
-) -> Result<Vec<CaptionEntry>, DataError> {
+) -> Result<CaptionFile, DataError> {
     let file = File::open(path).map_err(DataError::read(path))?;
     let file: AnnotationFile = serde_json::from_reader(BufReader::new(file))
         .map_err(|source| DataError::Annotations { path: path.to_owned(), source })?;
@@ -90,7 +98,7 @@ impl Reader<'_> {
         &mut self,
         images: Vec<Entry<Image>>,
         captions: Vec<Entry<Caption>>,
-    ) -> Result<Vec<CaptionEntry>, DataError> {
+    ) -> Result<CaptionFile, DataError> {
         let mut entries = Vec::with_capacity(images.len());
         let mut places = HashMap::with_capacity(images.len());
         for (index, image) in images.into_iter().enumerate() {
@@ -121,14 +129,14 @@ impl Reader<'_> {
                 }
             }
         }
-        self.with_captions(entries)
+        Ok(CaptionFile { entries: self.with_captions(entries)?, splits: Vec::new() })
     }
 
     fn karpathy(
         &mut self,
         images: Vec<Entry<Image>>,
         splits: &[String],
-    ) -> Result<Vec<CaptionEntry>, DataError> {
+    ) -> Result<CaptionFile, DataError> {
         let mut entries = Vec::new();
         let mut found = BTreeSet::new();
         for (index, image) in images.into_iter().enumerate() {
@@ -154,11 +162,13 @@ impl Reader<'_> {
             }
         }
         let known = splits.iter().all(|split| found.contains(split));
+        let taken =
+            if splits.is_empty() { found.iter().cloned().collect() } else { splits.to_vec() };
         if !known || (splits.is_empty() && found.len() > 1) {
             let splits = found.into_iter().collect();
             return Err(DataError::Splits { path: self.path.to_owned(), splits });
         }
-        self.with_captions(entries)
+        Ok(CaptionFile { entries: self.with_captions(entries)?, splits: taken })
     }
 
     fn with_captions(

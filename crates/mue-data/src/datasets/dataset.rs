@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::coco::{self, CaptionEntry};
+use super::coco::{self, CaptionEntry, CaptionFile};
 use super::error::DataError;
 use super::find;
 use super::problem::Problems;
@@ -16,7 +16,7 @@ use crate::scenes::{Scene, SceneSet};
 pub struct DatasetOptions {
     /// Folder of the pictures; if none, they are looked for around the annotations.
     pub images: Option<PathBuf>,
-    /// Splits to take of a file that holds several, as Karpathy's does.
+    /// Splits to take of a file that tells them apart, as Karpathy's does; others have none to take.
     pub splits: Vec<String>,
     /// Entries that may be unusable before opening fails.
     pub problems_max: usize,
@@ -29,6 +29,7 @@ pub struct Dataset {
     content: Content,
     folders: Arc<[PathBuf]>,
     path: PathBuf,
+    splits: Vec<String>,
     problems: Problems,
 }
 
@@ -47,6 +48,7 @@ impl Dataset {
             content: Content::Scenes { set, count, task },
             folders: Arc::new([]),
             path: PathBuf::new(),
+            splits: Vec::new(),
             problems: Problems::at_most(0),
         }
     }
@@ -64,12 +66,14 @@ impl Dataset {
         let path = find::annotations(path, task)?;
         let is_lines = path.extension().is_some_and(|extension| extension == "jsonl");
         let mut problems = Problems::at_most(options.problems_max);
-        let content = match (task, is_lines) {
+        let (content, splits) = match (task, is_lines) {
             (Task::Caption, false) => {
-                Content::Captions(coco::read(&path, &options.splits, &mut problems)?)
+                let CaptionFile { entries, splits } =
+                    coco::read(&path, &options.splits, &mut problems)?;
+                (Content::Captions(entries), splits)
             }
             (Task::Entailment, true) => {
-                Content::Hypotheses(LineIndex::build(&path, &mut problems)?)
+                (Content::Hypotheses(LineIndex::build(&path, &mut problems)?), Vec::new())
             }
             (Task::Caption, true) => {
                 return Err(DataError::OtherTask { path, kind: "entailment (JSON lines)" });
@@ -80,7 +84,7 @@ impl Dataset {
             }
         };
         let folders = find::picture_folders(&path, options.images.as_deref());
-        let dataset = Self { content, folders, path, problems };
+        let dataset = Self { content, folders, path, splits, problems };
         match dataset.is_empty() {
             true => Err(DataError::Empty { path: dataset.path }),
             false => Ok(dataset),
@@ -111,6 +115,26 @@ impl Dataset {
         match &self.content {
             Content::Hypotheses(lines) => lines.disputed,
             _ => 0,
+        }
+    }
+
+    /// Splits that were taken of a file that tells them apart; none of other data.
+    pub fn splits(&self) -> &[String] {
+        &self.splits
+    }
+
+    /// Whether some sample may be in both: scenes of a seed and split begin with the same ones, and
+    /// a file is the same however it is named; splits of one file have nothing in common.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        match (&self.content, &other.content) {
+            (Content::Scenes { set, .. }, Content::Scenes { set: other, .. }) => set == other,
+            (Content::Scenes { .. }, _) | (_, Content::Scenes { .. }) => false,
+            _ => {
+                let are_apart = !self.splits.is_empty()
+                    && !other.splits.is_empty()
+                    && !self.splits.iter().any(|split| other.splits.contains(split));
+                is_same_file(&self.path, &other.path) && !are_apart
+            }
         }
     }
 
@@ -153,6 +177,11 @@ impl Dataset {
         let picture = PictureSource::File { name, folders: Arc::clone(&self.folders) };
         Ok(Sample { id, picture, text })
     }
+}
+
+fn is_same_file(path: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    path == other || real(path).is_some_and(|path| Some(path) == real(other))
 }
 
 /// A scene as a sample.

@@ -66,7 +66,7 @@ pub enum DataError {
     #[error("{0}")]
     Sample(Problem),
     /// More went wrong than is borne.
-    #[error("more than {count_max} samples cannot be read; the last is {last}")]
+    #[error("more than {count_max} samples cannot be used; the last is {last}")]
     TooManyProblems {
         /// How many are borne.
         count_max: usize,

@@ -127,7 +127,7 @@ impl LineIndex {
         let id = line.pair.unwrap_or_else(|| place.number.to_string());
         let text = SampleText::Hypothesis {
             hypothesis: line.hypothesis,
-            premise: line.premise,
+            premise: line.premise.filter(|premise| !premise.trim().is_empty()),
             label,
             family: line.family,
         };

@@ -1,6 +1,7 @@
 //! Captions: COCO's own files and Karpathy's split.
 
 use mue_data::datasets::{Dataset, DatasetOptions, SampleText, Task};
+use mue_data::scenes::{SceneSet, Split};
 
 use crate::folder::{Folder, full};
 
@@ -122,4 +123,29 @@ fn a_folder_must_leave_no_choice() {
     assert!(error.contains("cannot read") && error.contains("nothing"), "{error}");
     let error = folder.open("captions_train2014.json", Task::Entailment).unwrap_err().to_string();
     assert!(error.contains("is for captions"), "{error}");
+}
+
+#[test]
+fn the_same_samples_may_have_two_names() {
+    let folder = Folder::new();
+    folder.write("dataset.json", KARPATHY).write("captions/captions.json", OFFICIAL);
+    let open = |name: &str, options: &DatasetOptions| {
+        folder.open_with(name, Task::Caption, options).unwrap()
+    };
+    let (test, train) = (splits(&["test"]), splits(&["train"]));
+    let karpathy = open("dataset.json", &test);
+    assert_eq!(karpathy.splits(), ["test"]);
+    assert!(karpathy.overlaps(&open("./dataset.json", &splits(&["train", "test"]))));
+    assert!(!karpathy.overlaps(&open("dataset.json", &train)));
+    // A file that tells no splits apart is the same whatever is taken of it.
+    let official = open("captions/captions.json", &test);
+    assert!(official.splits().is_empty() && official.overlaps(&open("captions", &train)));
+    assert!(!official.overlaps(&karpathy));
+
+    let scenes =
+        |seed, split, count| Dataset::scenes(SceneSet::new(seed, split), count, Task::Caption);
+    assert!(scenes(2, Split::Test, 14).overlaps(&scenes(2, Split::Test, 12)));
+    assert!(!scenes(2, Split::Test, 9).overlaps(&scenes(3, Split::Test, 9)));
+    assert!(!scenes(2, Split::Test, 9).overlaps(&scenes(2, Split::Dev, 9)));
+    assert!(!scenes(2, Split::Test, 9).overlaps(&official));
 }

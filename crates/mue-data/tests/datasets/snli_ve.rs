@@ -38,6 +38,18 @@ fn every_spelling_of_the_picture_is_read() {
 }
 
 #[test]
+fn an_empty_premise_is_none() {
+    let folder = Folder::new();
+    folder.write(
+        "d.jsonl",
+        r#"{"Flickr30K_ID": "1", "gold_label": "neutral", "sentence1": " ", "sentence2": "a"}"#,
+    );
+    let sample = folder.open("d.jsonl", Task::Entailment).unwrap().sample(0).unwrap();
+    let SampleText::Hypothesis { premise, .. } = &sample.text else { panic!("{sample:?}") };
+    assert_eq!(*premise, None);
+}
+
+#[test]
 fn disputed_lines_are_left_out_and_bad_ones_counted() {
     let folder = Folder::new();
     let text = [

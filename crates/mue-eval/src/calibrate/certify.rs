@@ -22,6 +22,9 @@ use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score}
 
 const DRAWS: usize = 4_000;
 
+/// The highest confidence that so many draws can tell of: ten of them lie beyond its bound.
+pub const CONFIDENCE_MAX: f64 = 1.0 - 10.0 / DRAWS as f64;
+
 /// The frontier of quality and compute, from the safest rules to the cheapest.
 pub(super) fn ladder(trials: Vec<Trial>, plan: &CalibrationPlan) -> Vec<Trial> {
     // Nobody asks for a tenth less than what is promised.
@@ -52,6 +55,7 @@ pub(super) fn certify(
             retention: kept(exit.quality.main(), full.quality.main()),
             retention_low: promised,
             confidence: plan.confidence,
+            fresh: plan.fresh,
             macs: mean(replies.iter().map(macs)),
             macs_full,
             layers: layers(replies),

@@ -6,6 +6,8 @@
 
 mod certify;
 
+pub use certify::CONFIDENCE_MAX;
+
 use mue_engine::{Engine, OperatingPoint, TaskCalibration};
 
 use crate::search::{Candidates, Depths, Ground, Search};
@@ -18,7 +20,7 @@ pub struct CalibrationPlan {
     pub search: usize,
     /// What `auto` is to keep: quality relative to full depth.
     pub promise: f64,
-    /// Confidence of the promise, between 0.5 and 1.
+    /// Confidence of the promise, between 0.5 and [`CONFIDENCE_MAX`].
     pub confidence: f64,
     /// The promise is about the retention measured on so many fresh samples.
     pub fresh: usize,

@@ -45,7 +45,7 @@ fn add_comparison(page: &mut Page, task: Task, report: &TaskReport) -> Result<()
     let layers: Vec<(String, &ExitLayers)> =
         sides.into_iter().map(|(name, side)| (name.to_owned(), &side.exit_layers)).collect();
     page.figures(histograms(task, &layers)?);
-    let caption = format!("Full depth beside exits, {} samples", report.samples);
+    let caption = format!("Full depth beside exits, {} samples", report.counts.samples);
     page.table(&caption, &COMPARISON, &comparison(report));
     Ok(())
 }

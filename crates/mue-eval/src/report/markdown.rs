@@ -1,6 +1,7 @@
 //! The report as Markdown.
 
 use mue_data::datasets::Task;
+use mue_engine::Label;
 
 use super::{Report, Side, TaskReport, TaskResult, kept, percent, spread};
 use crate::frontier::{
@@ -25,7 +26,7 @@ impl Report {
         let Self { model, device, data, exits, .. } = self;
         if !self.has_frontier() {
             let tables = self.tasks().map(|(name, _, found)| {
-                let samples = found.report.samples;
+                let samples = found.report.counts.samples;
                 let table = table(&COMPARISON, &comparison(&found.report));
                 format!("\n### {name}, {samples} samples\n\n{table}")
             });
@@ -83,7 +84,8 @@ pub(super) const METHOD: &str = "\
 Every row was run on the test samples, beside full depth in one pass. A family's rows are the \
 cheapest of its kind that kept a level of quality (\"tuned to\") on the tuning data; captions' \
 rules have to be run one by one, so theirs are those of the few cheapest image rules that keep \
-enough. \"Best of all signals\" mixes signals between branches and includes the other families. Static \
+enough. MuE's single thresholds are tried where a quarter, half and three quarters of the rows \
+exceed them at some layer (of a caption's picture: half). \"Best of all signals\" mixes signals between branches and includes the other families. Static \
 truncation runs the same depths for every sample. \"Layers saved\" is the paper's measure, mean \
 layers over all layers; a caption's prompt is encoded once for each model, so its branch does not \
 count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
@@ -98,7 +100,7 @@ fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) 
     let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
     let grid: Vec<Vec<String>> = frontier.static_frontier().map(grid_cells).collect();
     let own = found.report.canonical_cider_d.map_or_else(String::new, |canonical| {
-        let share = percent(found.report.full.quality.main() / canonical);
+        let share = share_of(found.report.full.quality.main(), canonical);
         format!(
             " The canonical captions themselves score {canonical:.3}; full depth has {share} of it."
         )
@@ -115,11 +117,11 @@ fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) 
     {
         let rows: Vec<Vec<String>> = comparison(&found.report)
             .into_iter()
-            .filter(|row| row[0].starts_with("accuracy"))
+            .filter(|row| ["accuracy", "answers to"].iter().any(|start| row[0].starts_with(start)))
             .map(|row| row[..3].to_vec())
             .collect();
         let table = table(&["", "full depth", "exits"], &rows);
-        text += &format!("\nBy kind of hypothesis:\n\n{table}");
+        text += &format!("\nBy kind of hypothesis and by label:\n\n{table}");
     }
     text
 }
@@ -148,15 +150,21 @@ pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
             for family in families.keys() {
                 row(&format!("accuracy, {family}"), &|side| of_family(side, family), String::new());
             }
+            for label in Label::ALL {
+                let name = format!("answers to {}: {ANSWERS}", label.name());
+                row(&name, &|side| answered(side, label), String::new());
+            }
         }
         Quality::Caption { .. } => {
             row("CIDEr-D", &|side| format!("{:.3}", side.quality.main()), kept);
             if let Some(canonical) = report.canonical_cider_d {
-                let share = |side: &Side| percent(side.quality.main() / canonical);
+                let share = |side: &Side| share_of(side.quality.main(), canonical);
                 let name = format!("of the canonical captions' own {canonical:.3}");
                 row(&name, &share, String::new());
             }
             row("exact match", &exact_match, String::new());
+            row("BLEU-1 / 2 / 3 / 4", &bleu, String::new());
+            row("ROUGE-L / CIDEr", &rouge_l_and_cider, String::new());
         }
     }
     let layers = |side: &Side| side.layers.map(|layers| format!("{layers:.2}")).join(" / ");
@@ -164,12 +172,31 @@ pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
     row("layers, image / text / decoder", &layers, layers_saved);
     let mega = |side: &Side| format!("{:.2}", side.macs / 1e6);
     row("MMAC per request", &mega, share(intervals.macs_saved, "saved"));
-    let clock = format!("ms for one request (median of {})", report.timed_samples);
+    let clock = format!("ms for one request (median of {})", report.counts.timed_samples);
     let wall = share(intervals.wall_saved, "saved");
     row(&clock, &|side| format!("{:.2}", side.wall_ms_p50), wall);
     let faster = format!("{:.2} times as many", exit.samples_per_s / full.samples_per_s);
     row("samples/s, batched", &|side| format!("{:.1}", side.samples_per_s), faster);
     rows
+}
+
+/// The columns of a row of the confusion.
+const ANSWERS: &str = "entailment / neutral / contradiction";
+
+/// How often each label was answered where this one is true.
+fn answered(side: &Side, label: Label) -> String {
+    match &side.quality {
+        Quality::Entailment { confusion, .. } => {
+            let counts = confusion.get(&label).into_iter().flat_map(|row| row.values());
+            counts.map(u64::to_string).collect::<Vec<_>>().join(" / ")
+        }
+        Quality::Caption { .. } => String::new(),
+    }
+}
+
+/// A share of something that may be nothing, as the score of a single caption is.
+fn share_of(part: f64, whole: f64) -> String {
+    if whole > 0.0 { percent(part / whole) } else { "nothing".to_owned() }
 }
 
 fn of_family(side: &Side, family: &str) -> String {
@@ -184,6 +211,20 @@ fn of_family(side: &Side, family: &str) -> String {
 fn exact_match(side: &Side) -> String {
     match &side.quality {
         Quality::Caption { exact_match, .. } => format!("{exact_match:.4}"),
+        Quality::Entailment { .. } => String::new(),
+    }
+}
+
+fn bleu(side: &Side) -> String {
+    match &side.quality {
+        Quality::Caption { bleu, .. } => bleu.map(|score| format!("{score:.4}")).join(" / "),
+        Quality::Entailment { .. } => String::new(),
+    }
+}
+
+fn rouge_l_and_cider(side: &Side) -> String {
+    match &side.quality {
+        Quality::Caption { rouge_l, cider, .. } => format!("{rouge_l:.4} / {cider:.4}"),
         Quality::Entailment { .. } => String::new(),
     }
 }

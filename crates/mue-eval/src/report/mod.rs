@@ -66,10 +66,9 @@ impl Report {
 /// What was found for one task.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TaskReport {
-    /// Samples answered.
-    pub samples: usize,
-    /// Samples timed one at a time, the first of the data.
-    pub timed_samples: usize,
+    /// How many samples there were.
+    #[serde(flatten)]
+    pub counts: Counts,
     /// At full depth.
     pub full: Side,
     /// With exits.
@@ -89,6 +88,19 @@ pub struct TaskReport {
     pub wall_saved: f64,
     /// How sure these three are.
     pub intervals: Intervals,
+}
+
+/// How many samples of the data took part, and how many did not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Samples answered.
+    pub samples: usize,
+    /// Samples timed one at a time, the first of the data.
+    pub timed_samples: usize,
+    /// Entries and samples that could not be used.
+    pub left_out: usize,
+    /// Hypotheses left out because their annotators do not agree.
+    pub disputed: usize,
 }
 
 /// Quality and costs in one way to exit.
@@ -124,12 +136,11 @@ impl TaskReport {
     pub(crate) fn new(
         (full, exit): (Side, Side),
         (intervals, layers_saved): (Intervals, f64),
-        (samples, timed_samples): (usize, usize),
+        counts: Counts,
         canonical_cider_d: Option<f64>,
     ) -> Self {
         Self {
-            samples,
-            timed_samples,
+            counts,
             full,
             exit,
             canonical_cider_d,

@@ -28,7 +28,7 @@ impl Candidates {
 
     /// MuE as published: one threshold for all layers of a branch; over a caption it falls.
     pub(crate) fn mue(watched: &Watched, depths: Depths, task: Task) -> Self {
-        // Of captions each rule costs a run.
+        // Of captions each rule costs a run, and a token has more layers to leave at than a picture.
         let shares = if task == Task::Entailment { &SHARES[..] } else { &[0.5] };
         let single = |noted: &[Vec<f32>], layers| -> Vec<BranchRule> {
             let thresholds = single_thresholds(noted, layers, shares).into_iter();

@@ -11,7 +11,7 @@ const ALWAYS: f32 = -2.0;
 /// Shares of wrong exits that a layer's threshold may allow.
 const ERRORS: [f64; 10] = [0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2];
 
-/// Shares of rows that an encoder branch's thresholds let go at a layer, the others at the next.
+/// Shares of rows that thresholds let go at a layer.
 pub(super) const SHARES: [f64; 3] = [0.75, 0.5, 0.25];
 
 /// MuE's decay over the tokens of a caption (section 4.1).
@@ -44,14 +44,14 @@ pub(super) fn single_thresholds(
     thresholds
 }
 
-/// MuE's rule for captions: thresholds that are the typical similarities before they fall.
+/// MuE's rule for captions: thresholds that are typical similarities before they fall.
 pub(super) fn decays(similarities: &[Vec<f32>], depths: Depths) -> Vec<BranchRule> {
     let tokens_max = depths.tokens_max;
     let rule = |first: f32| {
         let threshold = (first - (1.0 - BETA)) / BETA;
         BranchRule::Decay { threshold, beta: BETA, tau: TAU, tokens_max }
     };
-    single_thresholds(similarities, depths.decoder, &[0.5]).into_iter().map(rule).collect()
+    single_thresholds(similarities, depths.decoder, &SHARES).into_iter().map(rule).collect()
 }
 
 /// The similarity at a layer that a share of the rows stays below.

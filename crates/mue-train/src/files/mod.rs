@@ -8,7 +8,7 @@ mod pass;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use mue_data::datasets::{DataError, Dataset, Problem, Task};
+use mue_data::datasets::{DataError, Dataset, Problem, Problems, Task};
 
 use self::example::{Example, ExampleText, Reader, references};
 use self::open::{open, options};
@@ -70,9 +70,9 @@ impl Files {
         Ok(Self { parts: parts.collect(), reader, seed, problems_max: config.problems_max })
     }
 
-    /// What could not be used when the data sets were opened.
-    pub fn problems(&self) -> impl Iterator<Item = &Problem> {
-        self.parts.iter().flat_map(|part| part.dataset.problems().first())
+    /// What could not be used when the data sets were opened, by data set.
+    pub fn problems(&self) -> impl Iterator<Item = &Problems> {
+        self.parts.iter().map(|part| part.dataset.problems())
     }
 
     /// The references of the first pictures with captions, in the files' order.

@@ -37,6 +37,12 @@ pub enum FilesError {
         /// As the recipe names them.
         names: String,
     },
+    /// No file has splits.
+    #[error("{names} tells no splits apart; leave data.splits and data.dev_splits out")]
+    NoSplits {
+        /// As the recipe names them.
+        names: String,
+    },
     /// A task would have no picture.
     #[error("data.caption_share leaves a task without any of the {pictures} pictures of a group")]
     Share {
@@ -79,8 +85,12 @@ pub(super) fn open(
             }
         }
     }
+    let has_splits = found.iter().any(|(_, dataset)| !dataset.splits().is_empty());
     match found.is_empty() {
         true => Err(FilesError::NoTask { names: names.join(", ") }),
+        false if !options.splits.is_empty() && !has_splits => {
+            Err(FilesError::NoSplits { names: names.join(", ") })
+        }
         false => Ok(found),
     }
 }

@@ -4,7 +4,7 @@ use mue_train::{Line, TrainConfig, TrainLine};
 
 use crate::toy::{config, trainer};
 
-fn lines(config: TrainConfig) -> Vec<TrainLine> {
+pub(crate) fn lines(config: TrainConfig) -> Vec<TrainLine> {
     let folder = tempfile::tempdir().unwrap();
     let mut lines = Vec::new();
     let mut see = |line: &Line| {
@@ -30,4 +30,12 @@ fn a_line_is_of_every_step_since_the_last_one_whatever_was_saved_and_evaluated_b
         assert!((line.loss - loss).abs() < 1e-4, "step {}: {} not {loss}", line.step, line.loss);
         assert!(line.step_ms > 0.0);
     }
+}
+
+#[test]
+fn the_last_steps_have_a_line_too() {
+    let mut recipe = config(5);
+    recipe.run.log_every = 3;
+    let steps: Vec<u64> = lines(recipe).iter().map(|line| line.step).collect();
+    assert_eq!(steps, [3, 5]);
 }

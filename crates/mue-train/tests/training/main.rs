@@ -6,6 +6,7 @@ mod ablations;
 mod checkpoints;
 mod files;
 mod log;
+mod loss;
 mod resume;
 mod self_critical;
 mod toy;

@@ -1,0 +1,55 @@
+//! What is minimised: MuE's sum over all decoder layers, and the options beside it.
+
+use mue_train::{LossConfig, LossLayers, TrainLine};
+
+use crate::log::lines;
+use crate::toy::config;
+
+const TASKS: LossConfig = LossConfig {
+    layers: LossLayers::All,
+    caption: 2.0,
+    entailment: 3.0,
+    label_smoothing: 0.0,
+    random_depth: 0.0,
+    grounding: 0.0,
+    distillation: 0.0,
+    saturation: 0.0,
+};
+
+fn first_line(loss: LossConfig) -> TrainLine {
+    let mut recipe = config(1);
+    recipe.loss = loss;
+    lines(recipe).remove(0)
+}
+
+fn tasks(line: &TrainLine) -> f32 {
+    2.0 * line.caption.iter().sum::<f32>() + 3.0 * line.entailment.iter().sum::<f32>()
+}
+
+fn assert_is(line: &TrainLine, expected: f32) {
+    assert!((line.loss - expected).abs() < 1e-3 * expected, "{line:?} for {expected}");
+}
+
+#[test]
+fn losses_are_summed_over_every_decoder_layer_or_of_the_last_alone() {
+    let all = first_line(TASKS);
+    assert_eq!((all.caption.len(), all.entailment.len()), (3, 3), "three decoder layers");
+    assert_is(&all, tasks(&all));
+    let last = first_line(LossConfig { layers: LossLayers::Last, ..TASKS });
+    assert_eq!((last.caption.len(), last.entailment.len()), (1, 1));
+    assert_is(&last, tasks(&last));
+    assert_eq!(last.caption[0].to_bits(), all.caption[2].to_bits(), "the same first weights");
+}
+
+#[test]
+fn options_add_what_they_weigh() {
+    let grounded = first_line(LossConfig { grounding: 4.0, ..TASKS });
+    let depths = grounded.grounding.len() as f32;
+    assert!(depths > 1.0);
+    let by_depth = grounded.grounding.iter().sum::<f32>() / depths;
+    assert_is(&grounded, tasks(&grounded) + 4.0 * by_depth);
+    let saturated = first_line(LossConfig { saturation: 5.0, ..TASKS });
+    assert_is(&saturated, tasks(&saturated) + 5.0 * saturated.saturation.unwrap());
+    let distilled = first_line(LossConfig { distillation: 0.5, ..TASKS });
+    assert!(distilled.loss > tasks(&distilled), "{distilled:?}");
+}
