@@ -182,13 +182,15 @@ fn show(bar: &ProgressBar, line: &Line) {
     match line {
         Line::Train(line) => {
             bar.set_position(line.step);
-            let last = |losses: &[f32]| losses.last().copied().unwrap_or_default();
+            let layers = |losses: &[f32]| {
+                losses.iter().map(|loss| format!("{loss:.2}")).collect::<Vec<_>>().join(" ")
+            };
             let reward = line.reward.map(|reward| format!(", reward {reward:.2}"));
             bar.set_message(format!(
-                "loss {:.2}, caption {:.3}, entailment {:.3}{}, {:.0} pictures/s, {:.0} min left",
+                "loss {:.2}, caption {}, entailment {}{}, {:.0} pictures/s, {:.0} min left",
                 line.loss,
-                last(&line.caption),
-                last(&line.entailment),
+                layers(&line.caption),
+                layers(&line.entailment),
                 reward.unwrap_or_default(),
                 line.pictures_per_s,
                 line.left_s / 60.0

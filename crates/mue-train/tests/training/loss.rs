@@ -38,7 +38,8 @@ fn losses_are_summed_over_every_decoder_layer_or_of_the_last_alone() {
     let last = first_line(LossConfig { layers: LossLayers::Last, ..TASKS });
     assert_eq!((last.caption.len(), last.entailment.len()), (1, 1));
     assert_is(&last, tasks(&last));
-    assert_eq!(last.caption[0].to_bits(), all.caption[2].to_bits(), "the same first weights");
+    // The first weights are the same; products of other shapes round otherwise.
+    assert!((last.caption[0] - all.caption[2]).abs() < 1e-5, "{last:?} {all:?}");
 }
 
 #[test]

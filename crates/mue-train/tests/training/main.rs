@@ -4,6 +4,7 @@
 
 mod ablations;
 mod checkpoints;
+mod devices;
 mod files;
 mod log;
 mod loss;

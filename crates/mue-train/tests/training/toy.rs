@@ -121,17 +121,20 @@ pub(crate) fn model(config: &TrainConfig) -> OfaConfig {
 }
 
 pub(crate) fn trainer(config: TrainConfig) -> Trainer {
-    let device = Device::flex();
+    trainer_on(config, &Device::flex())
+}
+
+pub(crate) fn trainer_on(config: TrainConfig, device: &Device) -> Trainer {
     let model = model(&config);
     let setup = Setup {
-        weights: initial_tensors(&model, config.seed, &device).unwrap(),
+        weights: initial_tensors(&model, config.seed, device).unwrap(),
         model,
         source: Arc::new(Brightness),
         cell_classes: vec![4],
         reward: None,
         dev: dev(),
     };
-    Trainer::new(config, setup, &device).unwrap()
+    Trainer::new(config, setup, device).unwrap()
 }
 
 /// A run that is taken up from its newest checkpoint in a folder.
