@@ -2,7 +2,8 @@
 //!
 //! `transformer/*`: the image branch of 16 rows, without the stem, at full and at half depth; half
 //! the layers should cost little more than half the time. `gather/*`: the same where half the rows
-//! leave at every layer, compacted and masked.
+//! leave at every layer, compacted and masked. As in the engine, rows are gathered where that was
+//! measured to pay.
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use mue_model::weights::initial_tensors;
@@ -16,6 +17,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROWS: usize = 16;
 const LAYERS: usize = 6;
 
+/// Of the pictures, in pixels.
+const SIDE: usize = 96;
+
 fn model(execution: Execution) -> Ofa {
     let config = json!({
         "vocab_size": 65, "d_model": 128, "encoder_layers": LAYERS, "decoder_layers": LAYERS,
@@ -27,12 +31,13 @@ fn model(execution: Execution) -> Ofa {
     let config = OfaConfig::from_json(&config.to_string()).expect("a possible configuration");
     let tensors = initial_tensors(&config, 0, &device).expect("every tensor can be made");
     let model = Ofa::from_tensors(&tensors, config, &device).expect("the tensors fit");
-    model.with_options(RunOptions { execution, ..RunOptions::default() })
+    let gather = model.measure_gather(SIDE);
+    model.with_options(RunOptions { execution, gather, ..RunOptions::default() })
 }
 
 /// A cohort behind its stem.
 fn begin(model: &Ofa, depth: impl Fn(usize) -> usize) -> BranchRun {
-    let pixels = Tensor::zeros([ROWS, 3, 96, 96], model.device());
+    let pixels = Tensor::zeros([ROWS, 3, SIDE, SIDE], model.device());
     let policies = (0..ROWS).map(|row| BranchPolicy::Fixed { layers: depth(row) }).collect();
     model.begin_images(pixels, policies)
 }

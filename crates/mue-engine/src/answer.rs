@@ -71,7 +71,8 @@ impl ExitTrace {
     }
 }
 
-/// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked.
+/// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked, but for
+/// the constant caption prompt's, which are always known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Similarities {
     /// Of the image branch.

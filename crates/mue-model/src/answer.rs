@@ -4,10 +4,10 @@ mod layer;
 
 use burn::tensor::{Int, Tensor};
 
+use crate::computed::Computed;
 use crate::decode::StepExit;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
-use crate::macs::Computed;
 use crate::model::Ofa;
 use crate::prediction::LayerAnswer;
 use crate::rows::{index, to_host, token_ids};
@@ -69,6 +69,12 @@ impl AnswerRun {
         &self.active
     }
 
+    /// Whether the newest answer of a row is of the layer that it is at.
+    fn was_asked(&self, row: usize) -> bool {
+        let answer = self.answers[row].as_ref();
+        answer.is_some_and(|answer| answer.prediction.layer == self.exits[row].layer)
+    }
+
     /// The residual stream, `[rows, tokens, d_model]`; a row's padding is behind its prefix.
     pub fn hidden(&self) -> Tensor<3> {
         self.hidden.clone()
@@ -91,10 +97,13 @@ impl Ofa {
     /// # Panics
     ///
     /// If a prefix is empty or longer than the model has positions for.
-    pub fn begin_answers(&self, requests: Vec<AnswerRequest>, answers: &[u32]) -> AnswerRun {
+    pub fn begin_answers(&self, mut requests: Vec<AnswerRequest>, answers: &[u32]) -> AnswerRun {
         let longest = requests.iter().map(|request| request.prefix.len()).max().unwrap_or(0);
         let positions = self.decoder().positions().tokens_max();
         assert!(longest <= positions, "a prefix has at most {positions} tokens");
+        for AnswerRequest { source, prefix, .. } in &mut requests {
+            self.reach(source, prefix.len());
+        }
         let pad = self.config().pad_token_id;
         let padded: Vec<Vec<u32>> = requests
             .iter()
@@ -153,7 +162,7 @@ impl Ofa {
         if rows.is_empty() {
             return;
         }
-        run.computed.macs += rows.len() as u64 * self.answer_macs(run);
+        run.computed.outside_macs += rows.len() as u64 * self.answer_macs(run);
         let last: Vec<usize> = rows.iter().map(|row| run.requests[*row].prefix.len() - 1).collect();
         let newest = last_tokens(run.hidden.clone(), rows, &last);
         let logits = to_host(self.decoder().logits(newest, run.table.clone()));
@@ -173,20 +182,28 @@ impl Ofa {
         self.macs().head_of(run.table.dims()[0])
     }
 
+    /// Reads the answers of a finished run's rows that were not asked at the layer where they left,
+    /// and books the head of every row.
+    fn answer_exits(&self, run: &mut AnswerRun) {
+        let open: Vec<usize> = (0..run.requests.len()).filter(|row| !run.was_asked(*row)).collect();
+        let head = self.answer_macs(run);
+        for row in 0..run.requests.len() {
+            let was_asked = run.was_asked(row);
+            run.costs[row].answered(head, was_asked);
+        }
+        self.answer_rows(run, &open);
+    }
+
     /// The answers of a finished run, each at its exit state.
-    pub fn finish_answers(&self, mut run: AnswerRun) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
-        let was_asked = |run: &AnswerRun, row: usize| {
-            let answer = run.answers[row].as_ref();
-            answer.is_some_and(|answer| answer.prediction.layer == run.exits[row].layer)
-        };
-        let asked: Vec<bool> = (0..run.requests.len()).map(|row| was_asked(&run, row)).collect();
-        let open: Vec<usize> = (0..asked.len()).filter(|row| !asked[*row]).collect();
-        self.answer_rows(&mut run, &open);
-        let head = self.answer_macs(&run);
-        let answers = run.answers.into_iter().flatten().zip(run.exits).zip(run.costs).zip(asked);
+    ///
+    /// # Panics
+    ///
+    /// If the run is not finished.
+    pub fn finish_answers(&self, run: AnswerRun) -> Vec<Result<ScoredAnswer, NonFiniteLogits>> {
+        assert!(run.is_finished(), "some row of the run has not left");
+        let answers = run.answers.into_iter().flatten().zip(run.exits).zip(run.costs);
         answers
-            .map(|(((answer, exit), mut cost), was_asked)| {
-                cost.answered(head, was_asked);
+            .map(|((answer, exit), cost)| {
                 let log_probs = log_softmax(&answer.logits)?;
                 Ok(ScoredAnswer { logits: answer.logits, log_probs, exit, cost })
             })

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use crate::differentiable::project;
 use crate::host::{self, in_host_memory};
+use crate::score_bias::ScoreBias;
 use crate::weights::Loader;
 
 /// Scores of a head up to which a fused kernel is as fast: beyond, burn's computes exponentials
@@ -137,7 +138,13 @@ impl Attention {
     /// - queries: `[batch, heads, target, head_dim]`
     /// - bias: `[batch or 1, heads or 1, target or 1, source]`, very negative where masked
     /// - output: as queries
-    pub fn attend(&self, queries: Tensor<4>, source: &KeysValues, bias: Tensor<4>) -> Tensor<4> {
+    pub fn attend(
+        &self,
+        queries: Tensor<4>,
+        source: &KeysValues,
+        bias: impl Into<ScoreBias>,
+    ) -> Tensor<4> {
+        let bias = bias.into();
         if queries.is_autodiff() {
             // burn has no backward of its fused attention, and differentiates the parts that it
             // falls back to through the row maximum, which a softmax does not depend on.
@@ -146,11 +153,11 @@ impl Attention {
         }
         let (target, length) = (queries.dims()[2], source.keys.dims()[2]);
         if target * length > FUSED_SCORES_MAX && in_host_memory(&queries.device()) {
-            return self.attend_in_parts(queries, source, bias);
+            return self.attend_in_parts(queries, source, &bias);
         }
         let options = AttentionModuleOptions { scale: Some(self.scale), ..Default::default() };
         let (keys, values) = (source.keys.clone(), source.values.clone());
-        attention(queries, keys, values, None, Some(bias), options)
+        attention(queries, keys, values, None, Some(bias.sum()), options)
     }
 
     /// The same, every head in parts that a core's cache holds, on all threads.
@@ -158,7 +165,7 @@ impl Attention {
         &self,
         queries: Tensor<4>,
         source: &KeysValues,
-        bias: Tensor<4>,
+        bias: &ScoreBias,
     ) -> Tensor<4> {
         let [batch, heads, target, _] = queries.dims();
         let rows = (FUSED_SCORES_MAX / source.keys.dims()[2]).max(1);
@@ -170,13 +177,14 @@ impl Attention {
                 tensor.clone().narrow(0, row.min(rows - 1), 1).narrow(1, head.min(heads - 1), 1)
             };
             let (keys, values) = (one(&source.keys).swap_dims(2, 3), one(&source.values));
-            let (queries, bias) = (one(&queries), one(&bias));
+            let (queries, terms) = (one(&queries), bias.terms().map(one).collect::<Vec<_>>());
             let parts = (0..target).step_by(rows).map(|first| {
                 let part = |tensor: &Tensor<4>| match tensor.dims()[2] {
                     1 => tensor.clone(), // for every row
                     _ => tensor.clone().narrow(2, first, rows.min(target - first)),
                 };
-                let scores = part(&queries).matmul(keys.clone()) + part(&bias);
+                let products = part(&queries).matmul(keys.clone());
+                let scores = terms.iter().fold(products, |scores, term| scores + part(term));
                 host::softmax(scores).matmul(values.clone())
             });
             Tensor::cat(parts.collect(), 2)
@@ -191,10 +199,10 @@ impl Attention {
         &self,
         queries: Tensor<4>,
         source: &KeysValues,
-        bias: Tensor<4>,
+        bias: impl Into<ScoreBias>,
     ) -> Tensor<4> {
         let scores = (queries * self.scale).matmul(source.keys.clone().swap_dims(2, 3));
-        softmax(scores + bias, 3) // [batch, heads, target, source]
+        softmax(scores + bias.into().sum(), 3) // [batch, heads, target, source]
     }
 
     /// Scales the heads, joins them and projects.
@@ -235,6 +243,7 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     use super::*;
+    use crate::score_bias::padding_bias;
 
     #[test]
     fn attention_in_parts_is_attention() {
@@ -251,16 +260,23 @@ mod tests {
             scale: 0.3,
         };
         let random = |shape| Tensor::<4>::random(shape, noise, &device);
-        for (batch, bias) in [(1, [1, 3, 700, 500]), (2, [2, 1, 1, 500]), (2, [1, 3, 1, 500])] {
+        let shapes = [
+            (1, [1, 3, 700, 500], None),
+            (2, [2, 1, 1, 500], None),
+            (2, [1, 3, 1, 500], None),
+            (2, [1, 3, 700, 500], Some([500, 350])),
+        ];
+        for (batch, bias, lengths) in shapes {
             let queries = random([batch, heads, target, head_dim]);
             let source = KeysValues {
                 keys: random([batch, heads, length, head_dim]),
                 values: random([batch, heads, length, head_dim]),
             };
-            let bias = random(bias) * 9.0;
+            let padding = lengths.and_then(|lengths| padding_bias(&lengths, length, &device));
+            let bias = ScoreBias::padded(random(bias) * 9.0, padding);
             let probabilities = attention.probabilities(queries.clone(), &source, bias.clone());
             let expected = probabilities.matmul(source.values.clone());
-            let found = attention.attend_in_parts(queries, &source, bias);
+            let found = attention.attend_in_parts(queries, &source, &bias);
             let difference = (expected - found).abs().max().into_scalar::<f32>();
             assert!(difference < 1e-5, "{difference}");
         }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use burn::tensor::Tensor;
 
 use crate::buckets::Grid;
+use crate::computed::Computed;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
-use crate::macs::Computed;
 use crate::model::Ofa;
 use crate::rows::token_ids;
 use crate::similarity::Products;
@@ -82,7 +82,7 @@ impl Ofa {
         let lengths = vec![grid.tokens(); policies.len()];
         let rows = self.rows_of_branch(lengths, policies);
         let mut run = self.begin_branch(Branch::Image(grid), tables, hidden, rows);
-        run.computed.macs += run.rows.len() as u64 * self.macs().stem(grid);
+        run.computed.outside_macs += run.rows.len() as u64 * self.macs().stem(grid);
         run
     }
 
@@ -138,7 +138,7 @@ impl Ofa {
         let rows = self.rows_of_branch(lengths, policies);
         let mut run = self.begin_branch(Branch::Joint(grid), tables, hidden, rows);
         let stem = grid.map_or(0, |grid| self.macs().stem(grid));
-        run.computed.macs += run.rows.len() as u64 * stem;
+        run.computed.outside_macs += run.rows.len() as u64 * stem;
         run
     }
 

@@ -82,7 +82,9 @@ pub struct SimilarityRule {
     pub thresholds: Vec<f32>,
     /// How the threshold changes over the decoder's steps.
     pub schedule: Schedule,
-    /// No exit before this layer, counted from 1.
+    /// No exit before this layer, counted from 1. For users of this crate: the exit rules of
+    /// `calibration.json` and of requests have no word for it, and say the same by a first threshold
+    /// that no cosine exceeds.
     pub layers_min: usize,
 }
 
@@ -107,7 +109,8 @@ pub enum Schedule {
         /// Longest answer.
         tokens_max: usize,
     },
-    /// A threshold for each step, in place of the rule's own (the last one holds beyond).
+    /// A threshold for each step, in place of the rule's own (the last one holds beyond): how golden
+    /// cases state a schedule of any form. No exit rule of `calibration.json` makes it.
     PerStep(Vec<f32>),
 }
 

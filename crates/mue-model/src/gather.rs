@@ -29,6 +29,20 @@ impl GatherCost {
     /// Gathering always pays.
     pub const FREE: Self = Self { call_ns: 0.0, element_ns: 0.0, mac_ns: 1.0 };
 
+    /// What two sizes tell. Where the larger layer took no longer, nothing is known of what a row
+    /// costs, and gathering is taken to be free: then exits save at least what they should.
+    fn between(few: &Sample, many: &Sample) -> Self {
+        let macs = (many.macs - few.macs).max(1) as f64;
+        let mac_ns = (many.layer_ns - few.layer_ns) / macs;
+        if mac_ns <= 0.0 {
+            return Self::FREE;
+        }
+        let elements = (many.elements - few.elements).max(1) as f64;
+        let element_ns = ((many.gather_ns - few.gather_ns) / elements).max(0.0);
+        let call_ns = (few.gather_ns - element_ns * few.elements as f64).max(0.0);
+        Self { call_ns, element_ns, mac_ns }
+    }
+
     /// Whether gathering so many elements costs less than the next layer's work on the others.
     pub fn pays(&self, elements: usize, saved_macs: u64) -> bool {
         let gather = self.call_ns + self.element_ns * elements as f64;
@@ -87,12 +101,7 @@ impl Ofa {
     /// gathers.
     pub fn measure_gather(&self, side: usize) -> GatherCost {
         let [few, many] = ROWS.map(|rows| self.time_layer(rows, side));
-        let macs = (many.macs - few.macs).max(1) as f64;
-        let mac_ns = ((many.layer_ns - few.layer_ns) / macs).max(0.0);
-        let elements = (many.elements - few.elements).max(1) as f64;
-        let element_ns = ((many.gather_ns - few.gather_ns) / elements).max(0.0);
-        let call_ns = (few.gather_ns - element_ns * few.elements as f64).max(0.0);
-        GatherCost { call_ns, element_ns, mac_ns }
+        GatherCost::between(&few, &many)
     }
 
     fn time_layer(&self, rows: usize, side: usize) -> Sample {
@@ -141,6 +150,26 @@ mod tests {
     fn a_free_gather_pays_if_it_saves_anything() {
         assert!(GatherCost::FREE.pays(1 << 30, 1));
         assert!(!GatherCost::FREE.pays(0, 0));
+    }
+
+    #[test]
+    fn two_sizes_tell_what_a_call_and_an_element_and_a_mac_cost() {
+        let few = Sample { macs: 2_000, elements: 200, layer_ns: 5_000.0, gather_ns: 400.0 };
+        let many = Sample { macs: 6_000, elements: 600, layer_ns: 7_000.0, gather_ns: 600.0 };
+        let cost = GatherCost::between(&few, &many);
+        assert_eq!(cost, GatherCost { call_ns: 300.0, element_ns: 0.5, mac_ns: 0.5 });
+    }
+
+    #[test]
+    fn a_layer_that_takes_no_longer_for_more_rows_makes_gathering_free() {
+        let sample = |rows: usize, layer_ns| {
+            let (macs, elements) = (1_000 * rows as u64, 100 * rows);
+            Sample { macs, elements, layer_ns, gather_ns: 400.0 }
+        };
+        for many_ns in [5_000.0, 4_900.0] {
+            let cost = GatherCost::between(&sample(2, 5_000.0), &sample(6, many_ns));
+            assert!(cost.pays(1_000, 1), "else nothing would ever be gathered");
+        }
     }
 
     #[test]

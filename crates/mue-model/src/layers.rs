@@ -6,6 +6,7 @@ use burn::tensor::Tensor;
 
 use crate::attention::{Attention, AttentionShape, KeysValues};
 use crate::differentiable::{gelu, project};
+use crate::score_bias::ScoreBias;
 use crate::weights::Loader;
 
 /// `x + fc2(norm(gelu(fc1(norm(x)))))`.
@@ -67,7 +68,7 @@ impl EncoderLayer {
     ///
     /// - hidden, output: `[batch, tokens, d_model]`
     /// - bias: `[batch or 1, heads, tokens, tokens]`
-    pub fn forward(&self, hidden: Tensor<3>, bias: Tensor<4>) -> Tensor<3> {
+    pub fn forward(&self, hidden: Tensor<3>, bias: impl Into<ScoreBias>) -> Tensor<3> {
         self.forward_with(hidden, |attention, normed| {
             let source = attention.keys_values(normed.clone());
             attention.project(attention.attend(attention.queries(normed), &source, bias))
@@ -90,7 +91,7 @@ impl EncoderLayer {
     }
 
     /// Attention probabilities of this layer, `[batch, heads, tokens, tokens]`.
-    pub fn probabilities(&self, hidden: Tensor<3>, bias: Tensor<4>) -> Tensor<4> {
+    pub fn probabilities(&self, hidden: Tensor<3>, bias: impl Into<ScoreBias>) -> Tensor<4> {
         let normed = self.norm.forward(hidden);
         let source = self.attention.keys_values(normed.clone());
         self.attention.probabilities(self.attention.queries(normed), &source, bias)

@@ -94,25 +94,6 @@ impl MacModel {
     }
 }
 
-/// What a run has computed so far.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Computed {
-    /// Row-layers computed, by layer (index 0 is layer 1); a decoder row counts once per token.
-    pub layer_rows: Vec<u64>,
-    /// Multiply-accumulates, padding not counted.
-    pub macs: u64,
-}
-
-impl Computed {
-    pub(crate) fn layer(&mut self, layer: usize, rows: usize, macs: u64) {
-        if self.layer_rows.len() <= layer {
-            self.layer_rows.resize(layer + 1, 0);
-        }
-        self.layer_rows[layer] += rows as u64;
-        self.macs += macs;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! The model: parameters, what is computed once from them, and the constant prompt.
 
 mod prompt;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,11 +18,11 @@ use crate::gather::GatherCost;
 use crate::host::{both, in_host_memory};
 use crate::macs::MacModel;
 use crate::search::SpecialTokens;
-use crate::source::{Branch, BranchEncoding, Source};
+use crate::source::BranchEncoding;
 use crate::stem::StemKernels;
 use crate::tables::{Recent, Tables};
 use crate::weights::{Epsilons, LoadError, Loader, ParamNames, RawTensor};
-use prompt::{PROMPTS_MAX, Prompt};
+use prompt::{PROMPTS, Prompt};
 
 /// The parameters of an OFA model; MuE adds none.
 #[derive(Module, Debug)]
@@ -131,7 +132,7 @@ impl Ofa {
             device: device.clone(),
             options: RunOptions::default(),
             stem_kernels: network.encoder.stem().kernels(),
-            prompts: Recent::new(PROMPTS_MAX),
+            prompts: Recent::new(PROMPTS),
             network,
             config,
         })
@@ -218,30 +219,6 @@ impl Ofa {
 
     pub(crate) fn decoder_state(&self) -> DecoderState {
         self.options.decoder_state
-    }
-
-    /// Joins finished branches into what a decoder attends to.
-    ///
-    /// `answer_tokens_max` bounds the decoder positions that will be asked for.
-    pub fn source(&self, parts: Vec<Arc<BranchEncoding>>, answer_tokens_max: usize) -> Source {
-        let positions = (self.encoder().positions(), self.decoder().positions());
-        let tokens = self.tables.decoder(positions.1, answer_tokens_max).tokens;
-        let image = |grid| self.tables.cross_image(positions, tokens, grid);
-        let text = |count| self.tables.cross_text(positions, tokens, count);
-        let mut biases: Vec<Tensor<3>> = Vec::new();
-        for part in &parts {
-            match part.branch() {
-                Branch::Image(grid) => biases.push(image(grid)),
-                Branch::Text => biases.push(text(part.tokens())),
-                Branch::Joint(None) => biases.push(text(part.tokens())),
-                Branch::Joint(Some(grid)) => {
-                    biases.push(image(grid));
-                    biases.push(text(part.tokens() - grid.tokens()));
-                }
-            }
-        }
-        let bias = if biases.len() == 1 { biases.remove(0) } else { Tensor::cat(biases, 2) };
-        Source::new(parts, bias, self.decoder().layers.len())
     }
 
     /// Encodes one picture and one text at once, decomposed, at the policy's depths.

@@ -1,15 +1,17 @@
 //! What a decoder attends to: encoded branches, their keys and values, and their positions.
 
+mod attend;
+
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 
-use crate::attention::{Attention, KeysValues};
+use crate::attention::KeysValues;
 use crate::buckets::Grid;
 use crate::decoder::Decoder;
 use crate::macs::MacModel;
 use crate::rows::contiguous;
-use crate::tables::MASKED;
+pub(crate) use attend::{Attending, cross_attend};
 
 /// Which tokens an encoder run works on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +31,8 @@ pub struct BranchExit {
     pub layer: usize,
     /// Layers that the branch has.
     pub layers: usize,
-    /// Similarity after each layer run; empty if the policy did not ask for any.
+    /// Similarity after each layer run; empty if the policy did not ask for any. Those of a constant
+    /// text are always there.
     pub similarities: Vec<f32>,
 }
 
@@ -107,14 +110,19 @@ impl BranchEncoding {
         self.states.clone()
     }
 
-    fn keys_values(&self, decoder: &Decoder, layer: usize) -> KeysValues {
+    /// A decoder layer's keys and values, and whether they had to be projected for this.
+    fn keys_values(&self, decoder: &Decoder, layer: usize) -> (KeysValues, bool) {
         let kept = &self.keys_values[layer];
         if let Some(kept) = kept.get() {
-            return kept.clone();
+            return (kept.clone(), false);
         }
         // Not made inside the cell: a thread that waits there may run other work that looks at it.
         let made = decoder.layers[layer].cross_keys_values(self.states.clone()).map(contiguous);
-        kept.get_or_init(|| made).clone()
+        (kept.get_or_init(|| made).clone(), true)
+    }
+
+    fn is_projected(&self, layer: usize) -> bool {
+        self.keys_values[layer].get().is_some()
     }
 }
 
@@ -150,27 +158,46 @@ impl Source {
         self.parts.iter().filter(|part| !part.is_constant()).map(|part| part.tokens()).sum()
     }
 
-    /// What projecting a layer's keys and values would cost, if nobody has yet.
-    pub(crate) fn pending_macs(&self, macs: &MacModel, layer: usize) -> u64 {
-        match self.keys_values[layer] {
-            Some(_) => 0,
-            None => macs.cross_keys_values(self.own_tokens()),
-        }
+    /// Parts whose keys and values at a layer somebody has to project before this request gets there.
+    fn pending_parts(&self, layer: usize) -> impl Iterator<Item = &Arc<BranchEncoding>> {
+        let open = self.keys_values[layer].is_none();
+        let pending =
+            move |part: &&Arc<BranchEncoding>| open && !part.constant && !part.is_projected(layer);
+        self.parts.iter().filter(pending)
     }
 
-    /// Projects a layer's keys and values if no token of this request was there before.
+    /// Has a layer's keys and values at hand, projected by this request unless they are there.
     ///
-    /// Returns whether it had to.
-    pub(crate) fn prepare(&mut self, decoder: &Decoder, layer: usize) -> bool {
+    /// Returns of how many tokens they were projected now, the constant prompt's not counted.
+    pub(crate) fn prepare(&mut self, decoder: &Decoder, layer: usize) -> usize {
         if self.keys_values[layer].is_some() {
-            return false;
+            return 0;
         }
-        let parts = self.parts.iter().map(|part| part.keys_values(decoder, layer)).collect();
+        let mut tokens = 0;
+        let mut parts = Vec::with_capacity(self.parts.len());
+        for part in &self.parts {
+            let (keys_values, is_new) = part.keys_values(decoder, layer);
+            parts.push(keys_values);
+            tokens += if is_new && !part.constant { part.tokens() } else { 0 };
+        }
         self.keys_values[layer] = Some(KeysValues::concat(parts));
-        true
+        tokens
+    }
+
+    /// Decoder positions that it is made for.
+    pub(crate) fn positions(&self) -> usize {
+        self.bias.dims()[0]
+    }
+
+    pub(crate) fn set_bias(&mut self, bias: Tensor<3>) {
+        self.bias = bias;
     }
 
     /// Bias of decoder positions against the source, `[1, heads, positions, source]`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not made for one of the positions.
     pub fn position_bias(&self, positions: &[usize]) -> Tensor<4> {
         let rows = match positions {
             [one] => self.bias.clone().slice(*one..one + 1),
@@ -183,115 +210,69 @@ impl Source {
     }
 }
 
-/// One request's rows in a decoder pass.
-pub(crate) struct Attending<'a> {
-    pub(crate) source: &'a Source,
-    /// Rows (beams), adjacent in the batch.
-    pub(crate) rows: usize,
-    /// Decoder position of each query column.
-    pub(crate) positions: Vec<usize>,
-}
-
-/// Below this many source elements per request, requests of one shape attend in one call: a copy
-/// of the keys and values is then cheaper than a call each.
-const STACKED_ELEMENTS_MAX: usize = 1 << 16;
-
-/// Cross-attention of a batch in which every request has its own source.
-///
-/// # Shapes
-///
-/// queries and output: `[rows of all requests, heads, target, head_dim]`
-pub(crate) fn cross_attend(
-    attention: &Attention,
-    queries: Tensor<4>,
-    requests: &[Attending<'_>],
+/// What projecting a layer's keys and values would cost for the sources in `left` beyond what those
+/// in `active` need anyway: a part is projected once, however many share it.
+pub(crate) fn pending_macs<'a>(
+    macs: &MacModel,
     layer: usize,
-) -> Tensor<4> {
-    let mut outputs = Vec::with_capacity(requests.len());
-    let mut first_row = 0;
-    let mut rest = requests;
-    while let Some(request) = rest.first() {
-        let (group, others) = rest.split_at(stackable(rest));
-        let rows = group.len() * request.rows;
-        let group_queries = queries.clone().narrow(0, first_row, rows);
-        outputs.push(attend_group(attention, group_queries, group, layer));
-        first_row += rows;
-        rest = others;
+    active: impl Iterator<Item = &'a Source>,
+    left: impl Iterator<Item = &'a Source>,
+) -> u64 {
+    let mut known: Vec<&Arc<BranchEncoding>> =
+        active.flat_map(|source| source.pending_parts(layer)).collect();
+    let mut tokens = 0;
+    for part in left.flat_map(|source| source.pending_parts(layer)) {
+        if !known.iter().any(|other| Arc::ptr_eq(other, part)) {
+            known.push(part);
+            tokens += part.tokens();
+        }
     }
-    match outputs.len() {
-        1 => outputs.remove(0),
-        _ => Tensor::cat(outputs, 0),
-    }
+    macs.cross_keys_values(tokens)
 }
 
-/// How many requests at the front can attend in one call.
-fn stackable(requests: &[Attending<'_>]) -> usize {
-    let shape =
-        |request: &Attending<'_>| (request.source.tokens, request.rows, request.positions.len());
-    let Some(first) = requests.first() else { return 0 };
-    let [_, heads, tokens] = first.source.bias.dims();
-    if heads * tokens * tokens.max(64) > STACKED_ELEMENTS_MAX {
-        return 1;
-    }
-    requests.iter().take_while(|request| shape(request) == shape(first)).count()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tiny_model::{encoded, model};
+    use crate::{BranchPolicy, Ofa};
 
-fn attend_group(
-    attention: &Attention,
-    queries: Tensor<4>,
-    group: &[Attending<'_>],
-    layer: usize,
-) -> Tensor<4> {
-    let [rows, heads, target, head_dim] = queries.dims();
-    let beams = rows / group.len();
-    let source = KeysValues::stack(
-        group
-            .iter()
-            .map(|request| {
-                request.source.keys_values[layer].clone().expect("the layer was prepared")
-            })
-            .collect(),
-    );
-    let biases =
-        group.iter().map(|request| request.source.position_bias(&request.positions)).collect();
-    let bias = Tensor::cat(biases, 0); // [requests, heads, target, source]
-    if beams == 1 {
-        return attention.attend(queries, &source, bias);
+    /// Two hypotheses of three and five tokens on one picture of four.
+    fn hypotheses(model: &Ofa) -> [Source; 2] {
+        let [image, short] = <[_; 2]>::try_from(encoded(model)).unwrap();
+        let long = model.begin_texts(&[vec![0, 5, 6, 7, 2]], vec![BranchPolicy::Full]);
+        let long = Arc::new(model.encode_all(long).remove(0));
+        [short, long].map(|text| model.source(vec![Arc::clone(&image), text], 1))
     }
-    // The beams of a request share its source: they attend as further queries of one row.
-    let queries = queries
-        .reshape([group.len(), beams, heads, target, head_dim])
-        .swap_dims(1, 2) // [requests, heads, beams, target, head_dim]
-        .reshape([group.len(), heads, beams * target, head_dim]);
-    let bias = bias.repeat_dim(2, beams); // [requests, heads, beams * target, source]
-    attention
-        .attend(queries, &source, bias)
-        .reshape([group.len(), heads, beams, target, head_dim])
-        .swap_dims(1, 2)
-        .reshape([rows, heads, target, head_dim])
-}
 
-/// A bias, `[rows or 1, heads, target, tokens]`, with padding masked, if there is any.
-pub(crate) fn with_padding(bias: Tensor<4>, padding: Option<&Tensor<4>>) -> Tensor<4> {
-    match padding {
-        Some(padding) => bias + padding.clone(),
-        None => bias,
+    #[test]
+    fn what_is_shared_is_projected_once() {
+        let model = model();
+        let [mut short, mut long] = hypotheses(&model);
+        assert_eq!(short.prepare(model.decoder(), 0), 4 + 3);
+        assert_eq!(long.prepare(model.decoder(), 0), 5, "the picture's are there");
+        assert_eq!(long.prepare(model.decoder(), 0), 0);
     }
-}
 
-/// Key-padding bias of rows of different lengths, `[rows, 1, 1, tokens]`; none if all are full.
-pub(crate) fn padding_bias(
-    lengths: &[usize],
-    tokens: usize,
-    device: &burn::tensor::Device,
-) -> Option<Tensor<4>> {
-    if lengths.iter().all(|length| *length == tokens) {
-        return None;
+    #[test]
+    fn leaving_hypotheses_out_saves_no_more_than_their_own() {
+        let model = model();
+        let [mut short, long] = hypotheses(&model);
+        let pending = |active: &[&Source], left: &[&Source]| {
+            let (active, left) = (active.iter().copied(), left.iter().copied());
+            pending_macs(model.macs(), 0, active, left) / model.macs().cross_keys_values(1)
+        };
+        assert_eq!(pending(&[], &[&short, &long]), 4 + 3 + 5);
+        assert_eq!(pending(&[&short], &[&long]), 5, "the picture is needed anyway");
+        short.prepare(model.decoder(), 0);
+        assert_eq!(pending(&[], &[&short, &long]), 5);
     }
-    let values: Vec<f32> = lengths
-        .iter()
-        .flat_map(|length| (0..tokens).map(move |token| if token < *length { 0.0 } else { MASKED }))
-        .collect();
-    let data = burn::tensor::TensorData::new(values, [lengths.len(), 1, 1, tokens]);
-    Some(Tensor::from_data(data, device))
+
+    #[test]
+    fn a_constant_text_is_no_cost() {
+        let model = model();
+        let image = encoded(&model).remove(0);
+        let text = model.constant_text(&[0, 5, 6, 2], &BranchPolicy::Full);
+        let mut source = model.source(vec![image, text], 1);
+        assert_eq!(source.prepare(model.decoder(), 0), 4);
+    }
 }

@@ -1,13 +1,15 @@
 //! Position biases, computed once per grid, rounded text length and layer, and shared by every request.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod recent;
+
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
 use crate::buckets::Grid;
 use crate::decoder::DecoderPositions;
 use crate::encoder::EncoderPositions;
+pub(crate) use recent::{HeldBytes, Recent, RecentLimits};
 
 /// Added to the score of a pair that must not attend: after the softmax it weighs nothing.
 pub(crate) const MASKED: f32 = -1e9;
@@ -17,10 +19,11 @@ const LENGTH_STEP: usize = 32;
 
 /// Tables with image tokens kept: a model serves one grid, in joint encoding with a rounded text
 /// length or two, and its biases are large (OFA-base at 480 pixels: 39 MB per layer).
-const IMAGE_TABLES_MAX: usize = 2;
+const IMAGE_TABLES: RecentLimits = RecentLimits { entries_max: 2, bytes_max: 1 << 30 };
 
-/// Other tables kept: a few rounded lengths.
-const TABLES_MAX: usize = 8;
+/// Other tables kept: a few rounded lengths, unless they are long (OFA-base's decoder at 1,024
+/// tokens: 302 MB).
+const TABLES: RecentLimits = RecentLimits { entries_max: 8, bytes_max: 1 << 27 };
 
 /// Encoder biases of one branch: one `[1, heads, tokens, tokens]` per layer.
 #[derive(Debug)]
@@ -28,53 +31,25 @@ pub(crate) struct BranchTables {
     pub(crate) biases: Vec<Tensor<4>>,
 }
 
-/// Decoder self-attention biases up to a length.
+impl HeldBytes for BranchTables {
+    fn bytes(&self) -> usize {
+        self.biases.iter().map(HeldBytes::bytes).sum()
+    }
+}
+
+/// Decoder self-attention biases by pairs of positions.
 #[derive(Debug)]
-pub(crate) struct DecoderTables {
+pub(crate) struct PairTable {
+    /// Positions that it is made for.
     pub(crate) tokens: usize,
-    /// With the causal mask, `[layers, heads, tokens, tokens]`.
-    pub(crate) causal: Tensor<4>,
     /// One row per (query, key) pair and a last row for masked pairs,
     /// `[tokens * tokens + 1, layers * heads]`.
     pub(crate) pairs: Tensor<2>,
 }
 
-/// A few most recently used values by key.
-#[derive(Debug)]
-pub(crate) struct Recent<K, V> {
-    entries: Mutex<VecDeque<(K, Arc<V>)>>,
-    entries_max: usize,
-}
-
-impl<K: PartialEq, V> Recent<K, V> {
-    pub(crate) fn new(entries_max: usize) -> Self {
-        Self { entries: Mutex::new(VecDeque::new()), entries_max }
-    }
-
-    /// Makes what is not there without holding the lock: a thread that waits for others inside may
-    /// run another step's work meanwhile, which may look here too.
-    pub(crate) fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        if let Some(value) = self.get(&key) {
-            return value;
-        }
-        let value = Arc::new(make());
-        let mut entries = self.lock();
-        entries.push_front((key, Arc::clone(&value)));
-        entries.truncate(self.entries_max);
-        value
-    }
-
-    fn get(&self, key: &K) -> Option<Arc<V>> {
-        let mut entries = self.lock();
-        let place = entries.iter().position(|entry| entry.0 == *key)?;
-        let entry = entries.remove(place)?;
-        let value = Arc::clone(&entry.1);
-        entries.push_front(entry);
-        Some(value)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, VecDeque<(K, Arc<V>)>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+impl HeldBytes for PairTable {
+    fn bytes(&self) -> usize {
+        self.pairs.bytes()
     }
 }
 
@@ -85,7 +60,8 @@ pub(crate) struct Tables {
     images: Recent<Grid, BranchTables>,
     texts: Recent<usize, BranchTables>,
     joints: Recent<(Option<Grid>, usize), BranchTables>,
-    decoders: Recent<usize, DecoderTables>,
+    causal: Recent<usize, Tensor<4>>,
+    pairs: Recent<usize, PairTable>,
     cross: Recent<(usize, CrossKey), Tensor<3>>,
 }
 
@@ -100,11 +76,12 @@ impl Tables {
     pub(crate) fn new(image_relative_bias: bool) -> Self {
         Self {
             image_relative_bias,
-            images: Recent::new(IMAGE_TABLES_MAX),
-            texts: Recent::new(TABLES_MAX),
-            joints: Recent::new(IMAGE_TABLES_MAX),
-            decoders: Recent::new(TABLES_MAX),
-            cross: Recent::new(TABLES_MAX),
+            images: Recent::new(IMAGE_TABLES),
+            texts: Recent::new(TABLES),
+            joints: Recent::new(IMAGE_TABLES),
+            causal: Recent::new(TABLES),
+            pairs: Recent::new(TABLES),
+            cross: Recent::new(TABLES),
         }
     }
 
@@ -169,28 +146,29 @@ impl Tables {
         })
     }
 
-    /// Decoder self-attention biases for at least `tokens` tokens.
-    pub(crate) fn decoder(
-        &self,
-        positions: &DecoderPositions,
-        tokens: usize,
-    ) -> Arc<DecoderTables> {
-        let tokens = rounded(tokens, positions.tokens_max());
-        self.decoders.get_or_insert_with(tokens, || {
+    /// Decoder self-attention biases with the causal mask, for whole prefixes of at least `tokens`
+    /// tokens, `[layers, heads, tokens, tokens]`.
+    pub(crate) fn causal(&self, positions: &DecoderPositions, tokens: usize) -> Arc<Tensor<4>> {
+        let tokens = decoder_length(positions, tokens);
+        self.causal.get_or_insert_with(tokens, || {
+            let bias = positions.self_bias(tokens);
+            let future = Tensor::<2>::ones([tokens, tokens], &bias.device()).triu(1) * MASKED;
+            bias + future.unsqueeze()
+        })
+    }
+
+    /// Decoder self-attention biases pair by pair, for rows of different ages with at least
+    /// `tokens` tokens.
+    pub(crate) fn pairs(&self, positions: &DecoderPositions, tokens: usize) -> Arc<PairTable> {
+        let tokens = decoder_length(positions, tokens);
+        self.pairs.get_or_insert_with(tokens, || {
             let bias = positions.self_bias(tokens);
             let [layers, heads, _, _] = bias.dims();
-            let device = bias.device();
-            let future = Tensor::<2>::ones([tokens, tokens], &device).triu(1) * MASKED;
+            let masked = Tensor::full([1, layers * heads], MASKED, &bias.device());
             let pairs = bias
-                .clone()
                 .permute([2, 3, 0, 1]) // [query, key, layers, heads]
                 .reshape([tokens * tokens, layers * heads]);
-            let masked = Tensor::full([1, layers * heads], MASKED, &device);
-            DecoderTables {
-                tokens,
-                causal: bias + future.unsqueeze(),
-                pairs: Tensor::cat(vec![pairs, masked], 0),
-            }
+            PairTable { tokens, pairs: Tensor::cat(vec![pairs, masked], 0) }
         })
     }
 
@@ -245,6 +223,11 @@ fn add_block(bias: Tensor<4>, from: usize, block: Tensor<4>) -> Tensor<4> {
     bias.slice_assign(range, sum)
 }
 
+/// Decoder positions that tables for at least `tokens` are made for.
+pub(crate) fn decoder_length(positions: &DecoderPositions, tokens: usize) -> usize {
+    rounded(tokens, positions.tokens_max())
+}
+
 /// A length that tables are made for: at least `tokens`, at most `most`.
 fn rounded(tokens: usize, most: usize) -> usize {
     tokens.next_multiple_of(LENGTH_STEP).min(most)
@@ -252,20 +235,35 @@ fn rounded(tokens: usize, most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::weights::initial_tensors;
-    use crate::{Ofa, OfaConfig};
+    use crate::tiny_model::{encoded, model};
+    use crate::{AnswerRequest, BranchPolicy, Ofa, SearchSettings};
 
-    fn model() -> Ofa {
-        let config = r#"{"vocab_size": 9, "d_model": 8, "encoder_layers": 1, "decoder_layers": 1,
-            "encoder_attention_heads": 2, "decoder_attention_heads": 2, "encoder_ffn_dim": 8,
-            "decoder_ffn_dim": 8, "resnet_layers": [1, 1, 1], "stem_width": 4,
-            "max_position_embeddings": 64, "token_bucket_size": 8, "image_bucket_size": 4}"#;
-        let (config, device) = (OfaConfig::from_json(config).unwrap(), Device::flex());
-        let tensors = initial_tensors(&config, 1, &device).unwrap();
-        Ofa::from_tensors(&tensors, config, &device).unwrap()
+    fn held(model: &Ofa) -> [Vec<usize>; 2] {
+        [model.tables().causal.sizes(), model.tables().pairs.sizes()]
+    }
+
+    #[test]
+    fn a_source_makes_no_table_of_self_attention() {
+        let model = model();
+        let _ = model.source(encoded(&model), 60);
+        assert_eq!(held(&model), [Vec::<usize>::new(), Vec::new()]);
+    }
+
+    #[test]
+    fn captions_and_answers_make_their_own_table_for_the_tokens_there_are() {
+        let model = model();
+        let length = LENGTH_STEP * LENGTH_STEP;
+        let source = model.source(encoded(&model), 1);
+        let request =
+            AnswerRequest { source: source.clone(), prefix: vec![0], policy: BranchPolicy::Full };
+        model.answer(vec![request], &[5, 6]);
+        assert_eq!(held(&model), [vec![4 * 2 * length], Vec::new()]);
+        let mut run = model.begin_decode();
+        let settings = SearchSettings { tokens_max: 60, ..SearchSettings::default() };
+        model.join_decode(&mut run, source, BranchPolicy::Full, settings);
+        model.decode_token(&mut run);
+        assert_eq!(held(&model)[1], [4 * 2 * (length + 1)], "60 tokens may come, one has");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::buckets::Grid;
 use crate::config::OfaConfig;
 use crate::model::Network;
 use crate::rows::{index, token_ids};
-use crate::source::{padding_bias, with_padding};
+use crate::score_bias::{ScoreBias, padding_bias};
 use crate::tables::MASKED;
 
 /// A batch of pictures, texts about them, and what the decoder is to write.
@@ -148,7 +148,7 @@ impl Network {
         let mut states = vec![embedded];
         for (number, layer) in decoder.layers.iter().enumerate() {
             let bias = self_bias.clone().narrow(0, number, 1);
-            let attend_self = attend_packed(packing, bias);
+            let attend_self = attend_packed(packing, bias.into());
             states.push(layer.forward_with(
                 states[number].clone(),
                 attend_self,
@@ -177,7 +177,7 @@ impl Network {
             .collect();
         let device = bias.device();
         let bias = bias.swap_dims(0, 1).unsqueeze(); // [1, heads, tokens, source]
-        with_padding(bias, padding_bias(&lengths, source_tokens, &device).as_ref())
+        ScoreBias::padded(bias, padding_bias(&lengths, source_tokens, &device)).sum()
     }
 }
 

@@ -48,7 +48,8 @@ impl BatchOfa {
         match request.task {
             Task::Caption { search } => {
                 let is_greedy = search.beam_size == 1;
-                let source = self.model.source(parts, search.tokens_max + 1);
+                // It grows with the caption, which is mostly far shorter than it may be.
+                let source = self.model.source(parts, 1);
                 let policy = request.policy.decoder;
                 let place = self.model.join_decode(&mut set.run, source, policy, search);
                 set.captions.insert(place, Captioning { id, trace, is_greedy });

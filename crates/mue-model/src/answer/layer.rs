@@ -6,10 +6,11 @@ use super::{AnswerRequest, AnswerRun};
 use crate::model::{Execution, Ofa};
 use crate::rows::RowIndex;
 use crate::similarity::Products;
-use crate::source::{Attending, cross_attend};
+use crate::source::{Attending, cross_attend, pending_macs};
 
 impl Ofa {
-    /// Runs one layer on the rows that are still active; returns how many it computed.
+    /// Runs one layer on the rows that are still active, and the answers' head once the last of
+    /// them has left; returns how many rows the layer computed.
     ///
     /// # Panics
     ///
@@ -23,18 +24,14 @@ impl Ofa {
         };
         let rows = RowIndex::new(computed.clone(), run.requests.len(), self.device());
         for request in &computed {
-            let source = &mut run.requests[*request].source;
-            if source.prepare(self.decoder(), layer) {
-                run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
-            }
+            let tokens = run.requests[*request].source.prepare(self.decoder(), layer);
+            run.computed.keys_values(layer, self.macs().cross_keys_values(tokens));
         }
         let before = run.gathering.select(run.hidden.clone(), &rows);
         let after = self.forward_prefixes(run, &computed, before.clone());
         self.charge_prefixes(run, &computed);
-        let products = computed
-            .iter()
-            .any(|request| run.requests[*request].policy.needs_similarity())
-            .then(|| Products::of(before, after.clone()));
+        let asks = |request: &usize| run.requests[*request].policy.needs_similarity();
+        let products = run.active.iter().any(asks).then(|| Products::of(before, after.clone()));
         self.note_exits(run, &computed, products);
         let active = RowIndex::new(run.active.clone(), run.requests.len(), self.device());
         // Without a gather, rows are numbered as in the cohort.
@@ -46,6 +43,9 @@ impl Ofa {
         run.layer += 1;
         self.ask_prefixes(run);
         self.leave_prefixes(run);
+        if run.is_finished() {
+            self.answer_exits(run);
+        }
         computed.len()
     }
 
@@ -53,14 +53,14 @@ impl Ofa {
     fn gathers_prefixes(&self, run: &AnswerRun) -> bool {
         let options = self.options();
         let [_, tokens, width] = run.hidden.dims();
-        let left = (0..run.requests.len()).filter(|request| !run.active.contains(request));
-        let saved = left
-            .map(|request| {
-                let AnswerRequest { source, prefix, .. } = &run.requests[request];
-                let token = self.macs().decoder_layer(prefix.len(), source.tokens());
-                prefix.len() as u64 * token + source.pending_macs(self.macs(), run.layer)
-            })
-            .sum();
+        let requests = |active: bool| {
+            let chosen = run.requests.iter().enumerate();
+            let chosen = chosen.filter(move |(place, _)| run.active.contains(place) == active);
+            chosen.map(|(_, request)| request)
+        };
+        let sources = |active: bool| requests(active).map(|request| &request.source);
+        let saved = requests(false).map(|request| self.prefix_macs(request)).sum::<u64>()
+            + pending_macs(self.macs(), run.layer, sources(true), sources(false));
         let elements = run.active.len() * tokens * width;
         options.execution == Execution::Compacted
             && (saved == 0 || options.gather.pays(elements, saved))
@@ -94,23 +94,29 @@ impl Ofa {
     /// A decoder layer's self-attention bias with the causal mask, `[1, heads, tokens, tokens]`.
     pub fn causal_bias(&self, layer: usize, tokens: usize) -> Tensor<4> {
         let heads = self.config().decoder_attention_heads;
-        let tables = self.tables().decoder(self.decoder().positions(), tokens);
-        tables.causal.clone().slice([layer..layer + 1, 0..heads, 0..tokens, 0..tokens])
+        let causal = self.tables().causal(self.decoder().positions(), tokens);
+        causal.as_ref().clone().slice([layer..layer + 1, 0..heads, 0..tokens, 0..tokens])
     }
 
     fn charge_prefixes(&self, run: &mut AnswerRun, computed: &[usize]) {
         let mut macs = 0;
-        for request in computed {
-            let AnswerRequest { source, prefix, .. } = &run.requests[*request];
-            let tokens = prefix.len();
-            let token = self.macs().decoder_layer(tokens, source.tokens());
-            macs += tokens as u64 * token + self.macs().self_keys_values(tokens);
-            if run.active.contains(request) {
-                let cost = &mut run.costs[*request];
-                cost.layer(self.macs(), source, (tokens - 1, 1), (run.layer, tokens));
+        for place in computed {
+            let request = &run.requests[*place];
+            macs += self.prefix_macs(request);
+            if run.active.contains(place) {
+                let tokens = request.prefix.len();
+                let (step, layer) = ((tokens - 1, 1), (run.layer, tokens));
+                run.costs[*place].layer(self.macs(), &request.source, step, layer);
             }
         }
         run.computed.layer(run.layer, computed.len(), macs);
+    }
+
+    /// What a layer computes for a prefix, without its source's keys and values.
+    fn prefix_macs(&self, AnswerRequest { source, prefix, .. }: &AnswerRequest) -> u64 {
+        let tokens = prefix.len();
+        let token = self.macs().decoder_layer(tokens, source.tokens());
+        tokens as u64 * token + self.macs().self_keys_values(tokens)
     }
 
     fn note_exits(&self, run: &mut AnswerRun, computed: &[usize], products: Option<Products>) {

@@ -110,7 +110,7 @@ impl Ofa {
         requests: &[usize],
     ) -> Vec<f32> {
         let rows = self.rows_of(run, step, requests);
-        run.computed.macs += rows.rows().len() as u64 * self.macs().head();
+        run.computed.outside_macs += rows.rows().len() as u64 * self.macs().head();
         let states = newest.clone().select_rows(&rows).squeeze_dim(1); // [rows, d_model]
         to_host(self.decoder().logits(states, self.encoder().token_table()))
     }

@@ -7,7 +7,7 @@ use super::{DecoderRun, Request};
 use crate::attention::KeysValues;
 use crate::model::{DecoderState, Execution, Ofa};
 use crate::rows::{RowIndex, SelectRows};
-use crate::source::{Attending, cross_attend};
+use crate::source::{Attending, cross_attend, pending_macs};
 
 impl Ofa {
     /// Runs one layer for the active requests; returns the rows that it computed.
@@ -19,10 +19,8 @@ impl Ofa {
         let rows = self.rows_of(run, step, &computed);
         let cached = self.cached(run, step, layer, &rows);
         for request in &computed {
-            let Request { source, .. } = &mut run.requests[*request];
-            if source.prepare(self.decoder(), layer) {
-                run.computed.macs += self.macs().cross_keys_values(source.own_tokens());
-            }
+            let tokens = run.requests[*request].source.prepare(self.decoder(), layer);
+            run.computed.keys_values(layer, self.macs().cross_keys_values(tokens));
         }
         let before = run.gathering.select(step.hidden.clone(), &rows);
         let bias = self.layer_bias(run, step, layer, &rows);
@@ -54,16 +52,15 @@ impl Ofa {
     /// Whether a layer runs on the active rows alone: their states and caches are gathered then.
     fn gathers(&self, run: &DecoderRun, step: &Step, layer: usize) -> bool {
         let options = self.options();
-        let mut saved = 0;
-        let mut active_rows = 0;
-        for (place, Request { source, search, .. }) in run.requests.iter().enumerate() {
-            if step.active.contains(&place) {
-                active_rows += search.rows();
-                continue;
-            }
-            let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
-            saved += search.rows() as u64 * token + source.pending_macs(self.macs(), layer);
-        }
+        let requests = |active: bool| {
+            let chosen = run.requests.iter().enumerate();
+            let chosen = chosen.filter(move |(place, _)| step.active.contains(place) == active);
+            chosen.map(|(_, request)| request)
+        };
+        let sources = |active: bool| requests(active).map(|request| &request.source);
+        let saved = requests(false).map(|request| self.layer_macs(request)).sum::<u64>()
+            + pending_macs(self.macs(), layer, sources(true), sources(false));
+        let active_rows: usize = requests(true).map(|request| request.search.rows()).sum();
         let elements = active_rows * self.config().d_model * (1 + 2 * run.columns());
         options.execution == Execution::Compacted
             && (saved == 0 || options.gather.pays(elements, saved))
@@ -103,7 +100,7 @@ impl Ofa {
         let pending = if pending.len() == 1 { pending.remove(0) } else { Tensor::cat(pending, 1) };
         let fresh = decoder_layer.self_keys_values(pending);
         let valid = step.ages.iter().map(|age| (columns - filled).min(*age) + 1).sum();
-        run.computed.macs += self.macs().self_keys_values(valid);
+        run.computed.keys_values(layer, self.macs().self_keys_values(valid));
         let all = match run.caches[layer].take() {
             Some(cache) => KeysValues::concat(vec![cache, fresh]),
             None => fresh.map(crate::rows::contiguous),
@@ -133,25 +130,41 @@ impl Ofa {
         run.gathering.select(bias, rows).permute([0, 3, 1, 2]) // [rows, heads, target, cached]
     }
 
-    /// Books what the layer cost each request alone; returns the sum without keys and values.
+    /// Books what the layer cost each request alone; returns what it computed for all of them,
+    /// without the keys and values that are kept.
     fn charge(&self, run: &mut DecoderRun, step: &Step, requests: &[usize], layer: usize) -> u64 {
         let mut total = 0;
-        for request in requests {
-            let Request { source, search, cost, .. } = &mut run.requests[*request];
-            let tokens = match self.decoder_state() {
-                DecoderState::Propagate => 1,
-                DecoderState::Recompute | DecoderState::RecomputePrefix => search.step() + 1,
-            };
-            let rows = search.rows() as u64;
-            let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
-            total += rows * tokens as u64 * token;
-            if tokens > 1 {
-                total += rows * self.macs().self_keys_values(tokens);
-            }
-            if step.active.contains(request) {
+        for place in requests {
+            let request = &mut run.requests[*place];
+            total += self.layer_macs(request);
+            if step.active.contains(place) {
+                let tokens = self.tokens_computed(request);
+                let Request { source, search, cost, .. } = request;
                 cost.layer(self.macs(), source, (search.step(), search.rows()), (layer, tokens));
             }
         }
         total
+    }
+
+    /// What a layer computes for a request in this step, without the keys and values that are kept:
+    /// its source's, and those of its own tokens unless the prefix is recomputed.
+    fn layer_macs(&self, request: &Request) -> u64 {
+        let Request { source, search, .. } = request;
+        let tokens = self.tokens_computed(request);
+        let recomputed = match self.decoder_state() {
+            DecoderState::Propagate => 0,
+            DecoderState::Recompute | DecoderState::RecomputePrefix => tokens,
+        };
+        let token = self.macs().decoder_layer(search.step() + 1, source.tokens());
+        let row = tokens as u64 * token + self.macs().self_keys_values(recomputed);
+        search.rows() as u64 * row
+    }
+
+    /// Tokens of each of a request's rows that go through the layers in this step.
+    fn tokens_computed(&self, request: &Request) -> usize {
+        match self.decoder_state() {
+            DecoderState::Propagate => 1,
+            DecoderState::Recompute | DecoderState::RecomputePrefix => request.search.step() + 1,
+        }
     }
 }

@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 
 use super::{DecodedAnswer, StepExit};
 use crate::attention::KeysValues;
+use crate::computed::Computed;
 use crate::exit::BranchPolicy;
 use crate::gather::Gathering;
-use crate::macs::Computed;
 use crate::rows::RowIndex;
 use crate::search::BeamSearch;
 use crate::source::Source;

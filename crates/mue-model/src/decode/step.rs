@@ -2,11 +2,11 @@
 
 use burn::tensor::Tensor;
 
-use super::{DecoderRun, StepExit};
+use super::{DecoderRun, Request, StepExit};
 use crate::model::{DecoderState, Ofa};
 use crate::prediction::LayerAnswer;
 use crate::rows::{index, token_ids};
-use crate::tables::DecoderTables;
+use crate::tables::PairTable;
 
 /// The state of one step while it goes through the layers.
 pub(super) struct Step {
@@ -53,6 +53,9 @@ impl Ofa {
     }
 
     pub(super) fn begin_step(&self, run: &mut DecoderRun) -> Step {
+        for Request { source, search, .. } in &mut run.requests {
+            self.reach(source, search.step() + 1);
+        }
         let ages = run.ages();
         let oldest = ages.iter().copied().max().unwrap_or(0);
         let columns = match self.decoder_state() {
@@ -70,8 +73,8 @@ impl Ofa {
             .collect();
         let embedded = self.encoder().embed(token_ids(&tokens, self.device()));
         let hidden = self.decoder().embed(embedded);
-        let tables = self.tables().decoder(self.decoder().positions(), oldest + 1);
-        let bias = step_bias(&tables, &ages, columns + 1, target);
+        let table = self.tables().pairs(self.decoder().positions(), oldest + 1);
+        let bias = step_bias(&table, &ages, columns + 1, target);
         Step {
             hidden,
             bias,
@@ -86,21 +89,21 @@ impl Ofa {
 
 /// Bias of the last `target` columns against all `columns`, for rows of different ages,
 /// `[rows, target, columns, layers * heads]`.
-fn step_bias(tables: &DecoderTables, ages: &[usize], columns: usize, target: usize) -> Tensor<4> {
-    let masked = tables.tokens * tables.tokens;
+fn step_bias(table: &PairTable, ages: &[usize], columns: usize, target: usize) -> Tensor<4> {
+    let masked = table.tokens * table.tokens;
     let mut pairs = Vec::with_capacity(ages.len() * target * columns);
     for age in ages {
         let position = |column: usize| (age + column + 1).checked_sub(columns);
         for query in columns - target..columns {
             let query = position(query);
             pairs.extend((0..columns).map(|key| match (query, position(key)) {
-                (Some(query), Some(key)) if key <= query => query * tables.tokens + key,
+                (Some(query), Some(key)) if key <= query => query * table.tokens + key,
                 // Also columns before the row's first token: what they compute is never read.
                 _ => masked,
             }));
         }
     }
-    let width = tables.pairs.dims()[1];
-    let pairs = index(&pairs, &tables.pairs.device());
-    tables.pairs.clone().select(0, pairs).reshape([ages.len(), target, columns, width])
+    let width = table.pairs.dims()[1];
+    let pairs = index(&pairs, &table.pairs.device());
+    table.pairs.clone().select(0, pairs).reshape([ages.len(), target, columns, width])
 }

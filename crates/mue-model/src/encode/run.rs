@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
+use crate::computed::Computed;
 use crate::exit::BranchPolicy;
 use crate::gather::Gathering;
-use crate::macs::Computed;
 use crate::model::{Execution, RunOptions};
 use crate::rows::RowIndex;
-use crate::source::{Branch, padding_bias, with_padding};
+use crate::score_bias::{ScoreBias, padding_bias};
+use crate::source::Branch;
 use crate::tables::BranchTables;
 
 /// A cohort of rows of one branch, resumable layer by layer.
@@ -116,12 +117,29 @@ impl BranchRun {
         }
     }
 
-    /// Position bias of the next layer with the computed rows' padding masked,
-    /// `[rows or 1, heads, tokens, tokens]`.
-    pub fn attention_bias(&self) -> Tensor<4> {
-        let bias = self.position_bias();
+    /// Position bias of the next layer, and the padding of the rows that it computes.
+    ///
+    /// # Panics
+    ///
+    /// If every layer has run.
+    pub fn attention_bias(&self) -> ScoreBias {
         let lengths: Vec<usize> = self.present.iter().map(|row| self.rows[*row].tokens).collect();
         let padding = padding_bias(&lengths, self.hidden.dims()[1], &self.hidden.device());
-        with_padding(bias, padding.as_ref())
+        ScoreBias::padded(self.position_bias(), padding)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::BranchPolicy;
+    use crate::tiny_model::model;
+
+    #[test]
+    fn padding_does_not_copy_the_position_bias_for_every_row() {
+        let texts = [vec![0, 5, 2], vec![0, 5, 6, 7, 2]];
+        let model = model();
+        let run = model.begin_texts(&texts, vec![BranchPolicy::Full; 2]);
+        let shapes: Vec<_> = run.attention_bias().terms().map(|term| term.dims()).collect();
+        assert_eq!(shapes, [[1, 2, 5, 5], [2, 1, 1, 5]]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Ofa;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::source::{Branch, BranchEncoding, BranchExit};
+use crate::tables::{HeldBytes, RecentLimits};
 
 /// A constant text, encoded at full depth once, so that any policy can choose its layer.
 #[derive(Debug)]
@@ -15,7 +16,13 @@ pub(super) struct Prompt {
 }
 
 /// Constant prompts that are kept; a model has one or two tasks.
-pub(super) const PROMPTS_MAX: usize = 4;
+pub(super) const PROMPTS: RecentLimits = RecentLimits { entries_max: 4, bytes_max: 1 << 27 };
+
+impl HeldBytes for Prompt {
+    fn bytes(&self) -> usize {
+        self.encodings.iter().map(|encoding| encoding.bytes_max()).sum()
+    }
+}
 
 impl Ofa {
     /// The text branch of a constant text, encoded once per model: its layers, and the

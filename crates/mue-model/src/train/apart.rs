@@ -10,7 +10,7 @@ use crate::config::OfaConfig;
 use crate::differentiable::project;
 use crate::model::Network;
 use crate::rows::token_ids;
-use crate::source::{padding_bias, with_padding};
+use crate::score_bias::{ScoreBias, padding_bias};
 use crate::stem::StemKernels;
 
 /// Encoder output of one branch, before the final LayerNorm.
@@ -97,7 +97,7 @@ impl Network {
         let mut states = vec![hidden];
         for (number, layer) in encoder.layers.iter().take(layers).enumerate() {
             let bias = absolute.clone() + encoder.positions().text_relative_bias(number, tokens);
-            let bias = with_padding(bias, padding.as_ref()); // [texts or 1, heads, tokens, tokens]
+            let bias = ScoreBias::padded(bias, padding.clone());
             states.push(layer.forward_with(states[number].clone(), attend_packed(packing, bias)));
         }
         Encoded { states, positions }

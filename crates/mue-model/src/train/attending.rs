@@ -6,6 +6,7 @@ use super::packing::Packing;
 use crate::attention::{Attention, KeysValues};
 use crate::buckets::Grid;
 use crate::rows::index;
+use crate::score_bias::ScoreBias;
 
 /// What decoder sequences attend to: image tokens, then text tokens.
 pub(super) struct TrainSource {
@@ -41,7 +42,7 @@ pub(super) fn picture_rows(
 /// Self-attention of packed tokens, which is the only thing that puts them into rows.
 pub(super) fn attend_packed(
     packing: &Packing,
-    bias: Tensor<4>,
+    bias: ScoreBias,
 ) -> impl FnOnce(&Attention, Tensor<3>) -> Tensor<3> + use<> {
     let (to_rows, to_tokens) = (packing.rows(), packing.tokens());
     move |attention, normed| {

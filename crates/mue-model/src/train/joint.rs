@@ -8,7 +8,7 @@ use super::packing::Packing;
 use crate::differentiable::project;
 use crate::model::Network;
 use crate::rows::token_ids;
-use crate::source::{padding_bias, with_padding};
+use crate::score_bias::{ScoreBias, padding_bias};
 use crate::stem::StemKernels;
 use crate::tables::joint_bias;
 
@@ -64,7 +64,7 @@ impl Network {
         for (number, layer) in encoder.layers.iter().take(layers).enumerate() {
             let shape = (Some(grid), text_tokens);
             let bias = joint_bias(positions, absolute.clone(), number, shape);
-            let bias = with_padding(bias, padding.as_ref()); // [pairs or 1, heads, tokens, tokens]
+            let bias = ScoreBias::padded(bias, padding.clone());
             states.push(layer.forward(states[number].clone(), bias));
         }
 

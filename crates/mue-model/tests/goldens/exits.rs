@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use mue_model::{
-    BranchPolicy, DecoderState, Device, Execution, Ofa, RunOptions, Schedule, SearchSettings,
-    SimilarityRule, Source, Tensor,
+    BranchPolicy, DecoderState, Device, Execution, LayerSignal, Ofa, RunOptions, Schedule,
+    SearchSettings, SimilarityRule, Source, Tensor,
 };
 
 use crate::case::{Case, POSITIONS, Report, host};
@@ -44,13 +44,32 @@ pub(crate) fn run(case: &Case, device: &Device, report: &mut Report<'_>) {
 /// The decoder policies of a case's runs.
 pub(crate) fn policies(case: &Case) -> [(&'static str, BranchPolicy); 3] {
     let constant = SimilarityRule::constant(case.threshold("decoder"));
-    let steps = case.inputs["decoder_threshold_schedule"].floats().to_vec();
-    let decay = SimilarityRule { schedule: Schedule::PerStep(steps), ..constant.clone() };
+    let decay = SimilarityRule { schedule: schedule(case, &constant), ..constant.clone() };
     [
         ("", BranchPolicy::Similarity(constant)),
         (".decay", BranchPolicy::Similarity(decay)),
         (".off", watched()),
     ]
+}
+
+/// How a case's threshold falls: by the decay that it names, which has to be its schedule, else by
+/// the schedule as it is.
+fn schedule(case: &Case, constant: &SimilarityRule) -> Schedule {
+    let steps = case.inputs["decoder_threshold_schedule"].floats().to_vec();
+    let stated = |key: &str| case.golden("decay")[key].as_f64().map(|value| value as f32);
+    let (Some(beta), Some(tau), Some(tokens_max)) =
+        (stated("beta"), stated("tau"), case.golden("max_len").as_u64())
+    else {
+        return Schedule::PerStep(steps);
+    };
+    let schedule = Schedule::Decay { beta, tau, tokens_max: tokens_max as usize };
+    let rule = SimilarityRule { schedule, ..constant.clone() };
+    for (step, expected) in steps.into_iter().enumerate() {
+        let signal = LayerSignal { layer: 1, layers: 1, step, similarity: None, prediction: None };
+        let found = rule.threshold(signal);
+        assert!((found - expected).abs() < 1e-6, "step {step}: expected {expected}, found {found}");
+    }
+    rule.schedule
 }
 
 /// Similarities of every layer, whatever the exit.

@@ -2,7 +2,10 @@
 //!
 //! A folder of cases is taken from `MUE_GOLDENS` (default: `shared/goldens` beside the workspace);
 //! the cases of a tiny model beside this file always run. Whatever a case needs is read from its
-//! own files: dimensions, weights (a file, or the recipe), thresholds, tolerances.
+//! own files: dimensions, weights (a file, or the recipe), thresholds, tolerances. A case that has
+//! inputs and expectations, but none that tells its kind, fails. Of the shared folder any kinds will
+//! do; with `MUE_GOLDENS_REQUIRED` it has to be there, to have a case, and to have whatever its
+//! `SHA256SUMS` lists, if there is one.
 //!
 //! `MUE_GOLDENS_DEVICES` lists the devices (default `flex,ndarray`). `default` is the device that
 //! burn prefers in this build, which is the GPU when built with `--features burn/wgpu`; there the
@@ -15,6 +18,7 @@ mod case;
 mod checkpoints;
 mod entailment;
 mod exits;
+mod folder;
 mod joint;
 mod mue;
 mod recipe;
@@ -48,6 +52,16 @@ fn target(name: &str) -> Target {
     Target { name: format!("{name} ({device:?})"), device, slack }
 }
 
+/// The folder of the repository's cases.
+fn own() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens")
+}
+
+/// Whether the shared cases are demanded.
+fn required() -> bool {
+    std::env::var_os("MUE_GOLDENS_REQUIRED").is_some()
+}
+
 /// The folder of shared cases, if there is one.
 fn shared() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -61,15 +75,10 @@ fn shared() -> Option<PathBuf> {
     }
 }
 
-/// Runs one kind of case on every device; `kind` ends the names of its folders.
+/// Runs one kind of case on every device; returns how many there are.
 fn run_all(folder: &Path, kind: &str, run: impl Fn(&Case, &Device, &mut Report)) -> usize {
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("expected.safetensors").is_file())
-        .filter(|path| case_kind(path) == Some(kind))
-        .collect();
-    cases.sort();
+    let mut cases = folder::cases(folder);
+    cases.retain(|case| folder::kind(case) == Some(kind));
     for path in &cases {
         let case = Case::open(path);
         for target in targets() {
@@ -81,26 +90,9 @@ fn run_all(folder: &Path, kind: &str, run: impl Fn(&Case, &Device, &mut Report))
     cases.len()
 }
 
-/// A case's kind, by the tensors that only such a case has.
-fn case_kind(path: &Path) -> Option<&'static str> {
-    let names = case::tensor_names(&path.join("expected.safetensors"));
-    let has = |name: &str| names.iter().any(|other| other == name);
-    [
-        ("enc_embedding", "joint"),
-        ("paper.image_layer_0", "mue"),
-        ("paper.image_exit_layer", "mue-exit"),
-        ("run0.tokens", "beam"),
-        ("encoder_exit_layers", "mue-beam"),
-        ("mue_exit.exit_layers", "entailment"),
-    ]
-    .into_iter()
-    .find_map(|(tensor, kind)| has(tensor).then_some(kind))
-}
-
 /// Runs one kind of case in the repository's own folder and in the shared one.
 fn run_kind(kind: &str, run: impl Fn(&Case, &Device, &mut Report)) {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
-    assert!(run_all(&own, kind, &run) > 0, "the repository has a {kind} case");
+    assert!(run_all(&own(), kind, &run) > 0, "the repository has a {kind} case");
     match shared() {
         Some(folder) => {
             let count = run_all(&folder, kind, &run);
@@ -113,8 +105,16 @@ fn run_kind(kind: &str, run: impl Fn(&Case, &Device, &mut Report)) {
 /// Says that the shared cases did not run, or fails if they were demanded.
 fn skipped() {
     let why = "no shared golden cases: set MUE_GOLDENS to their folder";
-    assert!(std::env::var_os("MUE_GOLDENS_REQUIRED").is_none(), "{why}");
+    assert!(!required(), "{why}");
     eprintln!("skipped: {why}");
+}
+
+#[test]
+fn every_case_is_known_and_those_demanded_are_there() {
+    let folders = std::iter::once(own()).chain(shared());
+    let complaints: Vec<String> =
+        folders.flat_map(|folder| folder::complaints(&folder, required())).collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 #[test]
@@ -150,7 +150,8 @@ fn entailment() {
 #[test]
 fn checkpoint_layouts() {
     match shared() {
-        Some(folder) => checkpoints::run(&folder),
+        Some(folder) if folder.join("checkpoints").is_dir() => checkpoints::run(&folder),
+        Some(folder) => println!("no checkpoints in {}", folder.display()),
         None => skipped(),
     }
 }

@@ -1,23 +1,21 @@
 //! One-token answers of a batch of prefixes.
 
-use std::sync::Arc;
-
 use mue_model::{AnswerRequest, Ofa};
 
-use crate::captions::encode;
+use crate::encodings::{Encoding, encode};
 use crate::requests::{Outcome, Request};
 
 /// Tokens that count as answers.
 pub(crate) const ANSWERS: [u32; 3] = [7, 5, 11];
 
-pub(crate) fn answer_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
-    let encoded = encode(model, requests);
+pub(crate) fn answer_all(model: &Ofa, requests: &[Request], encoding: Encoding) -> Vec<Outcome> {
+    let encoded = encode(model, requests, encoding);
     let longest = requests.iter().map(|request| request.text.len()).max().unwrap();
     let prefixes = encoded
         .iter()
         .zip(requests)
         .map(|(parts, request)| AnswerRequest {
-            source: model.source(parts.iter().map(Arc::clone).collect(), longest),
+            source: model.source(parts.clone(), longest),
             prefix: request.text[..request.text.len() - 1].to_vec(),
             policy: request.policy.decoder.clone(),
         })
@@ -37,7 +35,8 @@ pub(crate) fn answer_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
             predictions.push(answer.exit.predictions);
             let macs = [answer.cost.macs, answer.cost.macs_full];
             let log_probs = answer.log_probs;
-            Outcome { ids: Vec::new(), log_probs, layers, similarities, predictions, macs }
+            let (ids, branches) = (Vec::new(), parts.len());
+            Outcome { ids, log_probs, branches, layers, similarities, predictions, macs }
         })
         .collect()
 }

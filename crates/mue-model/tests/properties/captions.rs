@@ -5,34 +5,22 @@ use std::sync::Arc;
 
 use mue_model::{BranchEncoding, DecodedAnswer, Ofa, RequestId};
 
-use crate::requests::{Outcome, Request, pixels};
+use crate::encodings::{Encoding, encode};
+use crate::requests::{Outcome, Request};
 
-/// Encodes a batch: one image cohort, one text cohort.
-pub(crate) fn encode(model: &Ofa, requests: &[Request]) -> Vec<[Arc<BranchEncoding>; 2]> {
-    let policies = |branch: fn(&Request) -> mue_model::BranchPolicy| {
-        requests.iter().map(branch).collect::<Vec<_>>()
-    };
-    let texts: Vec<Vec<u32>> = requests.iter().map(|request| request.text.clone()).collect();
-    let images = policies(|request| request.policy.image.clone());
-    let images = model.encode_all(model.begin_images(pixels(requests, model.device()), images));
-    let text = policies(|request| request.policy.text.clone());
-    let texts = model.encode_all(model.begin_texts(&texts, text));
-    images.into_iter().zip(texts).map(|(image, text)| [Arc::new(image), Arc::new(text)]).collect()
-}
-
-pub(crate) fn caption_all(model: &Ofa, requests: &[Request]) -> Vec<Outcome> {
+pub(crate) fn caption_all(model: &Ofa, requests: &[Request], encoding: Encoding) -> Vec<Outcome> {
     let rows: Vec<usize> = (0..requests.len()).collect();
-    caption_some(model, requests, &rows, usize::MAX)
+    caption_some(model, requests, encoding, (&rows, usize::MAX))
 }
 
 /// Captions a batch, and cancels the rows that are not `kept` after some steps.
 pub(crate) fn caption_some(
     model: &Ofa,
     requests: &[Request],
-    kept: &[usize],
-    cancelled_after: usize,
+    encoding: Encoding,
+    (kept, cancelled_after): (&[usize], usize),
 ) -> Vec<Outcome> {
-    let encoded = encode(model, requests);
+    let encoded = encode(model, requests, encoding);
     let mut run = model.begin_decode();
     let mut rows: BTreeMap<RequestId, usize> = BTreeMap::new();
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
@@ -41,7 +29,7 @@ pub(crate) fn caption_some(
         for (row, request) in requests.iter().enumerate() {
             let cancelled = step > cancelled_after && !kept.contains(&row);
             if request.joins_after == step && !cancelled {
-                let parts = encoded[row].to_vec();
+                let parts = encoded[row].clone();
                 let source = model.source(parts, request.tokens_max + 1);
                 let policy = request.policy.decoder.clone();
                 rows.insert(model.join_decode(&mut run, source, policy, request.settings()), row);
@@ -67,7 +55,7 @@ pub(crate) fn caption_some(
     kept.iter().map(|row| outcomes[row].clone()).collect()
 }
 
-fn outcome(encoded: &[Arc<BranchEncoding>; 2], answer: DecodedAnswer) -> Outcome {
+fn outcome(encoded: &[Arc<BranchEncoding>], answer: DecodedAnswer) -> Outcome {
     let mut layers: Vec<usize> = encoded.iter().map(|part| part.exit().layer).collect();
     let mut similarities: Vec<Vec<f32>> =
         encoded.iter().map(|part| part.exit().similarities.clone()).collect();
@@ -79,15 +67,16 @@ fn outcome(encoded: &[Arc<BranchEncoding>; 2], answer: DecodedAnswer) -> Outcome
     }
     let macs = [answer.cost.macs, answer.cost.macs_full];
     let best = answer.hypotheses.into_iter().next().unwrap();
-    Outcome { ids: best.tokens, log_probs: best.log_probs, layers, similarities, predictions, macs }
+    let (ids, log_probs, branches) = (best.tokens, best.log_probs, encoded.len());
+    Outcome { ids, log_probs, branches, layers, similarities, predictions, macs }
 }
 
 /// The most probable token at every step, chosen here from the model's logits.
 pub(crate) fn greedy_by_hand(model: &Ofa, request: &Request) -> Vec<u32> {
     let special = model.special_tokens();
-    let [image, text] = encode(model, std::slice::from_ref(request)).remove(0);
+    let parts = encode(model, std::slice::from_ref(request), Encoding::Apart).remove(0);
     let mut run = model.begin_decode();
-    let source = model.source(vec![image, text], request.tokens_max + 1);
+    let source = model.source(parts, request.tokens_max + 1);
     let settings = request.settings();
     model.join_decode(&mut run, source, request.policy.decoder.clone(), settings);
     let mut tokens: Vec<u32> = Vec::new();

@@ -1,8 +1,8 @@
 //! Random requests, and what is compared of their answers.
 
 use mue_model::{
-    BranchPolicy, Device, ExitPolicy, LayerSignal, Prediction, Schedule, SearchSettings,
-    SimilarityRule, Tensor, TensorData,
+    BranchPolicy, DecoderState, Device, ExitPolicy, LayerSignal, Prediction, Schedule,
+    SearchSettings, SimilarityRule, Tensor, TensorData,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +29,9 @@ pub(crate) struct Outcome {
     /// Generated ids, or the order of the answers.
     pub(crate) ids: Vec<u32>,
     pub(crate) log_probs: Vec<f32>,
-    /// Exit layers: image, text, then one per decoder step.
+    /// Encoder branches: image and text, or both as one.
+    pub(crate) branches: usize,
+    /// Exit layers: of each branch, then one per decoder step.
     pub(crate) layers: Vec<usize>,
     /// Similarities noted for each of these.
     pub(crate) similarities: Vec<Vec<f32>>,
@@ -43,8 +45,14 @@ impl Outcome {
     /// The policies that decided, in the order of `layers`.
     pub(crate) fn policies<'a>(&self, policy: &'a ExitPolicy) -> Vec<&'a BranchPolicy> {
         let mut policies = vec![&policy.image, &policy.text];
+        policies.truncate(self.branches);
         policies.resize(self.layers.len(), &policy.decoder);
         policies
+    }
+
+    /// The decoder step of a place in `layers`; 0 of a branch.
+    pub(crate) fn step(&self, place: usize) -> usize {
+        place.saturating_sub(self.branches)
     }
 }
 
@@ -75,14 +83,41 @@ pub(crate) fn pixels(requests: &[Request], device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, [requests.len(), 3, PIXELS, PIXELS]), device)
 }
 
-/// The layer at which a rule lets a row go; no schedule.
-pub(crate) fn first_exit(rule: &SimilarityRule, noted: &[f32], layers: usize) -> usize {
-    let place = |layer: usize| layer.min(rule.thresholds.len()) - 1;
+/// The layer at which a rule lets a row go at a step.
+pub(crate) fn first_exit(
+    rule: &SimilarityRule,
+    noted: &[f32],
+    (step, layers): (usize, usize),
+) -> usize {
+    let threshold = |layer: usize| {
+        let own = f64::from(rule.thresholds[layer.min(rule.thresholds.len()) - 1]);
+        match &rule.schedule {
+            Schedule::Constant => own,
+            Schedule::Decay { beta, tau, tokens_max } => {
+                let (beta, tau) = (f64::from(*beta), f64::from(*tau));
+                beta * own + (1.0 - beta) * (-tau * step as f64 / *tokens_max as f64).exp()
+            }
+            Schedule::PerStep(steps) => f64::from(steps[step.min(steps.len() - 1)]),
+        }
+    };
     (1..=noted.len())
-        .find(|layer| {
-            *layer >= rule.layers_min && noted[layer - 1] > rule.thresholds[place(*layer)]
-        })
+        .find(|layer| *layer >= rule.layers_min && f64::from(noted[layer - 1]) > threshold(*layer))
         .unwrap_or(layers)
+}
+
+/// Whether a branch's exit hangs on rounding.
+pub(crate) fn hangs_on_rounding(policy: &BranchPolicy, noted: &[f32], step: usize) -> bool {
+    let BranchPolicy::Similarity(rule) = policy else { return false };
+    noted.iter().enumerate().any(|(index, similarity)| {
+        let signal = LayerSignal {
+            layer: index + 1,
+            layers: LAYERS,
+            step,
+            similarity: Some(*similarity),
+            prediction: None,
+        };
+        (similarity - rule.threshold(signal)).abs() < UNDECIDED
+    })
 }
 
 /// Whether some exit hangs on rounding.
@@ -91,20 +126,8 @@ pub(crate) fn undecided(outcomes: &[Outcome], requests: &[Request]) -> bool {
         let policies = outcome.policies(&request.policy);
         let noted = outcome.similarities.iter().zip(&outcome.predictions);
         noted.zip(policies).enumerate().any(|(place, ((noted, answers), policy))| {
-            let rule = match policy {
-                BranchPolicy::Similarity(rule) => rule,
-                other => return answers.iter().any(|answer| hangs(other, answer)),
-            };
-            noted.iter().enumerate().any(|(index, similarity)| {
-                let signal = LayerSignal {
-                    layer: index + 1,
-                    layers: LAYERS,
-                    step: place.saturating_sub(2),
-                    similarity: Some(*similarity),
-                    prediction: None,
-                };
-                (similarity - rule.threshold(signal)).abs() < UNDECIDED
-            })
+            hangs_on_rounding(policy, noted, outcome.step(place))
+                || answers.iter().any(|answer| hangs(policy, answer))
         })
     })
 }
@@ -154,9 +177,21 @@ fn decoder() -> impl Strategy<Value = BranchPolicy> {
     ]
 }
 
+/// How a threshold changes over the decoder's steps; an encoder branch is at step 0.
+fn schedule() -> impl Strategy<Value = Schedule> {
+    let decay = (0.3f32..1.0, 0.0f32..4.0, 1usize..8);
+    prop_oneof![
+        Just(Schedule::Constant),
+        decay.prop_map(|(beta, tau, tokens_max)| Schedule::Decay { beta, tau, tokens_max }),
+    ]
+}
+
 fn branch() -> impl Strategy<Value = BranchPolicy> {
-    let rule = (vec(0.5f32..1.0, 1..=LAYERS), 1..=LAYERS).prop_map(|(thresholds, layers_min)| {
-        SimilarityRule { thresholds, schedule: Schedule::Constant, layers_min }
+    let rule = (vec(0.5f32..1.0, 1..=LAYERS), schedule(), 1..=LAYERS);
+    let rule = rule.prop_map(|(thresholds, schedule, layers_min)| SimilarityRule {
+        thresholds,
+        schedule,
+        layers_min,
     });
     prop_oneof![
         1 => Just(BranchPolicy::Full),
@@ -174,6 +209,15 @@ fn request() -> impl Strategy<Value = Request> {
             Request { picture, text, policy, beam_size, tokens_max, joins_after }
         },
     )
+}
+
+/// How the decoder keeps what skipped layers attend to.
+pub(crate) fn decoder_state() -> impl Strategy<Value = DecoderState> {
+    prop_oneof![
+        2 => Just(DecoderState::Propagate),
+        1 => Just(DecoderState::Recompute),
+        1 => Just(DecoderState::RecomputePrefix),
+    ]
 }
 
 /// A model's seed and some requests.

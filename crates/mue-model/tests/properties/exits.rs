@@ -1,0 +1,129 @@
+//! Where rows leave, and what exits off and fixed depths are.
+
+use mue_model::{BranchPolicy, ExitPolicy};
+use proptest::prelude::*;
+
+use crate::answers::ANSWERS;
+use crate::encodings::RUNS;
+use crate::model::model;
+use crate::requests::{Request, first_exit, first_sure, requests, undecided};
+use crate::same;
+
+fn with_policy(requests: &[Request], policy: &ExitPolicy) -> Vec<Request> {
+    requests.iter().map(|request| Request { policy: policy.clone(), ..request.clone() }).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn thresholds_above_one_are_full_depth_bit_for_bit((seed, requests) in requests(3)) {
+        let model = model(seed);
+        let never = with_policy(&requests, &ExitPolicy::similarity(1.01, 1.01, 1.01));
+        let full = with_policy(&requests, &ExitPolicy::full());
+        for (run, encoding) in RUNS {
+            let full = run(&model, &full, encoding);
+            for (never, full) in run(&model, &never, encoding).into_iter().zip(full) {
+                prop_assert_eq!(never.ids, full.ids);
+                prop_assert_eq!(never.layers, full.layers);
+                prop_assert_eq!(never.log_probs, full.log_probs);
+            }
+        }
+    }
+
+    #[test]
+    fn fixed_at_full_depth_is_full_depth_bit_for_bit((seed, requests) in requests(3)) {
+        let model = model(seed);
+        let layers = model.config().encoder_layers;
+        let fixed = ExitPolicy::fixed(layers, layers, model.config().decoder_layers);
+        let (fixed, full) =
+            (with_policy(&requests, &fixed), with_policy(&requests, &ExitPolicy::full()));
+        for (run, encoding) in RUNS {
+            let full = run(&model, &full, encoding);
+            for (fixed, full) in run(&model, &fixed, encoding).into_iter().zip(full) {
+                prop_assert_eq!(fixed.ids, full.ids);
+                prop_assert_eq!(fixed.layers, full.layers);
+                prop_assert_eq!(fixed.log_probs, full.log_probs);
+            }
+        }
+    }
+
+    #[test]
+    fn fixed_depth_is_the_depth((seed, requests) in requests(3), depth in 1usize..4) {
+        let model = model(seed);
+        let fixed = with_policy(&requests, &ExitPolicy::fixed(depth, depth, depth));
+        for (run, encoding) in RUNS {
+            for outcome in run(&model, &fixed, encoding) {
+                prop_assert!(outcome.layers.iter().all(|layer| *layer == depth));
+            }
+        }
+    }
+
+    /// Per-layer thresholds, a schedule and a least depth: the row leaves where a reading of the
+    /// noted similarities says.
+    #[test]
+    fn rows_leave_where_their_similarities_say((seed, requests) in requests(4)) {
+        let model = model(seed);
+        let layers = model.config().encoder_layers;
+        for (run, encoding) in RUNS {
+            let outcomes = run(&model, &requests, encoding);
+            prop_assume!(!undecided(&outcomes, &requests));
+            for (outcome, request) in outcomes.iter().zip(&requests) {
+                let policies = outcome.policies(&request.policy);
+                let noted = outcome.layers.iter().zip(&outcome.similarities);
+                for (place, ((layer, noted), policy)) in noted.zip(policies).enumerate() {
+                    let BranchPolicy::Similarity(rule) = policy else { continue };
+                    prop_assert_eq!(noted.len(), *layer);
+                    let first = first_exit(rule, noted, (outcome.step(place), layers));
+                    prop_assert_eq!(*layer, first);
+                }
+            }
+        }
+    }
+
+    /// Exits by the answer: a row leaves where a reading of the noted answers says, and what the
+    /// layers were asked for is counted.
+    #[test]
+    fn rows_leave_where_their_answers_say((seed, requests) in requests(4)) {
+        let model = model(seed);
+        let layers = model.config().decoder_layers;
+        for (run, encoding) in RUNS {
+            for (outcome, request) in run(&model, &requests, encoding).iter().zip(&requests) {
+                let policy = &request.policy.decoder;
+                // With several beams the best one's token does not tell whether all agree.
+                let is_patient = matches!(policy, BranchPolicy::Patience { .. });
+                if !policy.needs_prediction(1) || is_patient && request.beam_size > 1 {
+                    continue;
+                }
+                let asked = outcome.layers.iter().zip(&outcome.predictions);
+                for (layer, answers) in asked.skip(outcome.branches) {
+                    let noted: Vec<usize> = answers.iter().map(|answer| answer.layer).collect();
+                    prop_assert_eq!(noted, (1..=*layer).collect::<Vec<_>>());
+                    prop_assert_eq!(*layer, first_sure(policy, answers, layers));
+                }
+            }
+        }
+    }
+
+    /// Watching changes no answer, and costs the heads that full depth does without.
+    #[test]
+    fn watching_is_full_depth((seed, requests) in requests(3)) {
+        let model = model(seed);
+        let requests: Vec<Request> =
+            requests.into_iter().map(|it| Request { beam_size: 1, ..it }).collect();
+        let watch = |policy: ExitPolicy| ExitPolicy { decoder: BranchPolicy::Watch, ..policy };
+        let watched = with_policy(&requests, &watch(ExitPolicy::full()));
+        let full = with_policy(&requests, &ExitPolicy::full());
+        let heads = [model.macs().head(), model.macs().head_of(ANSWERS.len())];
+        for ((run, encoding), head) in RUNS.into_iter().zip(heads.into_iter().cycle()) {
+            let skipped_heads = model.config().decoder_layers as u64 - 1;
+            let (watched, full) = (run(&model, &watched, encoding), run(&model, &full, encoding));
+            same(&watched, &full)?;
+            for (watched, full) in watched.iter().zip(&full) {
+                let steps = (full.layers.len() - full.branches) as u64;
+                prop_assert_eq!(watched.macs[0], full.macs[0] + steps * skipped_heads * head);
+                prop_assert_eq!(watched.macs[1], full.macs[1]);
+            }
+        }
+    }
+}
