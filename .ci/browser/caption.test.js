@@ -84,6 +84,26 @@ test("sliders move the layers of their branch", async () => {
   await playground.close();
 });
 
+test("thresholds begin where something leaves, and the text has one where there is one to encode", async () => {
+  const playground = await shared.start();
+  const { page } = playground;
+  const texts = (selector) => page.$$eval(selector, (all) => all.map((one) => one.textContent));
+  await playground.mode("thresholds");
+  await playground.captioned();
+  assert.deepEqual(await texts("#thresholds label"), ["Image", "Decoder"]);
+  for (const place of await texts("#thresholds output")) assert.match(place, /^above 0\.\d+$/);
+  assert(Number.parseInt(await page.textContent(".savings .big"), 10) > 0);
+  await page.click("#tab-entailment");
+  await playground.judged();
+  assert.deepEqual(await texts("#thresholds label"), ["Image", "Text", "Decoder"]);
+  await page.press("#threshold-text", "Home");
+  await playground.judged();
+  await page.click("#tab-caption");
+  await page.click("#tab-entailment");
+  assert.equal((await texts("#thresholds output"))[1], "at once", "a task keeps its own");
+  await playground.close();
+});
+
 test("full depth saves nothing and has the same words", async () => {
   const playground = await shared.start();
   await playground.mode("off");

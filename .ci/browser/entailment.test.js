@@ -45,7 +45,7 @@ test("hypotheses come, go, and are judged as they are typed", async () => {
   const playground = await open();
   const { page } = playground;
   await page.click("#add");
-  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Hypothesis");
+  assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Hypothesis 4");
   await page.keyboard.type("there is a large yellow cross");
   await page.waitForSelector(".hypothesis:nth-child(4) .verdict:not([hidden])");
   await page.fill("#premise", "a picture of shapes");
@@ -55,6 +55,10 @@ test("hypotheses come, go, and are judged as they are typed", async () => {
   const shown = await verdicts(playground);
   assert.equal(shown.length, 3);
   assert.equal(shown[2].text, "there is a large yellow cross");
+  // They are numbered anew.
+  const names = (selector) => page.$$eval(selector, (all) => all.map((one) => one.getAttribute("aria-label")));
+  assert.deepEqual(await names(".hypothesis input"), ["Hypothesis 1", "Hypothesis 2", "Hypothesis 3"]);
+  assert.equal((await names(".remove"))[2], "Remove hypothesis 3");
   // Own sentences outlive the next sample.
   await playground.sample("scene-020.png");
   await playground.judged();

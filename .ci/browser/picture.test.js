@@ -102,3 +102,23 @@ test("a stream that ends in a problem shows it", async () => {
   await page.waitForSelector("#caption-problem:has-text('shutting down')");
   await playground.close();
 });
+
+test("a sample that arrives late replaces nothing", async () => {
+  const playground = await shared.start();
+  const { page } = playground;
+  let release;
+  const held = new Promise((resolve) => { release = resolve; });
+  await page.route("**/samples/scene-020.png", async (route) => {
+    await held;
+    await route.continue();
+  });
+  const late = page.waitForResponse("**/samples/scene-020.png");
+  await page.click("#samples button[data-file='scene-020.png']");
+  await page.setInputFiles("#file", { name: "mine.png", mimeType: "image/png", buffer: png });
+  await page.waitForSelector("#picture-name:text-is('mine.png')");
+  release();
+  await (await late).finished();
+  await playground.captioned();
+  assert.equal(await page.textContent("#picture-name"), "mine.png");
+  await playground.close();
+});

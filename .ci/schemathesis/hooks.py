@@ -29,9 +29,14 @@ schemathesis.openapi.format("binary", st.sampled_from(FILES))
 @schemathesis.hook
 def filter_case(context, case):
     """In a form everything is text: a number in place of a sentence arrives as one, a sentence in place of a list as
-    a list of one, and nothing was wrong."""
+    a list of one, 1 is as good as true, what is empty is not there, and nothing was wrong."""
     if case.media_type != "multipart/form-data" or not isinstance(case.body, dict):
         return True
+    switches = [case.body[name] for name in ["stream", "trace"] if name in case.body]
+    if any(str(switch).strip().lower() in ["0", "1", "true", "false"] for switch in switches if not isinstance(switch, bool)):
+        return False
+    if any(isinstance(value, str) and not value.strip() for value in case.body.values()):
+        return False
     sentences = [case.body[name] for name in ["hypothesis", "premise"] if name in case.body]
     several = case.body.get("hypotheses", [])
     return isinstance(several, list) and all(isinstance(text, str) for text in sentences + several)

@@ -1,7 +1,7 @@
 //! The callers' end: permits and submissions.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::SubmitError;
 use crate::inbox::{Entry, Inbox, Shared};
@@ -44,6 +44,8 @@ pub struct Submission<I> {
 pub struct Permit<M: BatchModel> {
     handle: Handle<M>,
     rows: usize,
+    /// Whether its owner was let in before any drain, which then does not concern it.
+    admitted: bool,
 }
 
 /// Rows in each place, for gauges.
@@ -72,7 +74,8 @@ impl<M: BatchModel> Handle<M> {
         submission: Submission<M::Input>,
         now: Instant,
     ) -> Result<Vec<Ticket<M>>, SubmitError> {
-        self.empty_permit().submit(submission, now)
+        let permit = Permit { handle: self.clone(), rows: 0, admitted: false };
+        permit.submit(submission, now)
     }
 
     /// Keeps rows of the queue free: the sum of [`Rows::held`] over the list to come.
@@ -81,14 +84,30 @@ impl<M: BatchModel> Handle<M> {
     ///
     /// As [`submit`](Self::submit).
     pub fn reserve(&self, rows: usize, now: Instant) -> Result<Permit<M>, SubmitError> {
-        let mut permit = self.empty_permit();
+        self.reserve_as(false, rows, now)
+    }
+
+    /// The same, by somebody who was let in before any drain or not.
+    pub(crate) fn reserve_as(
+        &self,
+        admitted: bool,
+        rows: usize,
+        now: Instant,
+    ) -> Result<Permit<M>, SubmitError> {
+        let mut permit = Permit { handle: self.clone(), rows: 0, admitted };
         let grown = permit.grow(&mut self.shared().lock(), rows, now);
         grown.inspect_err(|error| self.shared().observer.rejected(rows, error))?;
         Ok(permit)
     }
 
-    /// Accepts nothing more, but for the permits already out; what was accepted has until the
-    /// deadline to finish, and is refused then. The worker ends when everything is answered.
+    /// When so many rows will have left at the rate at which rows have been leaving, if any have.
+    pub fn retry_after(&self, rows: usize, now: Instant) -> Option<Duration> {
+        self.shared().lock().rate.time_for(rows, now)
+    }
+
+    /// Accepts nothing more, but from those who were let in and for the permits already out; what
+    /// was accepted has until the deadline to finish, and is refused then. The worker ends when
+    /// everything is answered.
     ///
     /// Draining again can only shorten the deadline.
     pub fn drain(&self, deadline: Instant) {
@@ -107,11 +126,7 @@ impl<M: BatchModel> Handle<M> {
         }
     }
 
-    fn empty_permit(&self) -> Permit<M> {
-        Permit { handle: self.clone(), rows: 0 }
-    }
-
-    fn shared(&self) -> &Arc<Shared<M>> {
+    pub(crate) fn shared(&self) -> &Arc<Shared<M>> {
         &self.door.shared
     }
 }
@@ -158,14 +173,11 @@ impl<M: BatchModel> Permit<M> {
             return Err(SubmitError::TooLarge { rows, rows_max });
         }
         let more = rows.saturating_sub(self.rows);
-        if let Some(closed) = inbox.refusal().filter(|_| more > 0) {
+        let closed = if self.admitted { inbox.closed } else { inbox.refusal() };
+        if let Some(closed) = closed.filter(|_| more > 0) {
             return Err(closed.submit_error());
         }
-        let wanted = inbox.queue.held_rows() + inbox.reserved_rows + more;
-        if wanted > rows_max {
-            let retry_after = inbox.rate.time_for(wanted - rows_max, now);
-            return Err(SubmitError::QueueFull { retry_after });
-        }
+        self.handle.shared().room_for(more, inbox, now)?;
         inbox.reserved_rows += more;
         self.rows += more;
         Ok(())

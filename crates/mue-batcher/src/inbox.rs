@@ -59,6 +59,8 @@ pub(crate) struct Inbox<M: BatchModel> {
     pub(crate) queue: Queue<Entry<M>>,
     /// Rows that permits keep free in the queue.
     pub(crate) reserved_rows: usize,
+    /// Callers who were let in and have not said yet what they ask.
+    pub(crate) admitted: usize,
     /// Requests beyond the queue whose ticket was dropped. Only unanswered ones come here, so there
     /// are never more than rows in flight.
     pub(crate) cancelled: Vec<RequestId>,
@@ -87,6 +89,7 @@ impl<M: BatchModel> Shared<M> {
         let inbox = Inbox {
             queue: Queue::new(config.aging),
             reserved_rows: 0,
+            admitted: 0,
             cancelled: Vec::new(),
             drain: None,
             abandoned: false,
@@ -130,6 +133,22 @@ impl<M: BatchModel> Shared<M> {
             }
             let woken = self.wake.wait_timeout(inbox, left);
             inbox = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Whether the queue has room for so many rows more.
+    pub(crate) fn room_for(
+        &self,
+        rows: usize,
+        inbox: &Inbox<M>,
+        now: Instant,
+    ) -> Result<(), SubmitError> {
+        let wanted = inbox.queue.held_rows() + inbox.reserved_rows + rows;
+        match wanted.checked_sub(self.config.queue_rows_max) {
+            None | Some(0) => Ok(()),
+            Some(excess) => {
+                Err(SubmitError::QueueFull { retry_after: inbox.rate.time_for(excess, now) })
+            }
         }
     }
 
@@ -177,7 +196,7 @@ impl<M: BatchModel> Inbox<M> {
     /// Whether nothing more can come.
     pub(crate) fn is_dry(&self) -> bool {
         let shut = self.drain.is_some() || self.abandoned;
-        shut && self.queue.is_empty() && self.reserved_rows == 0
+        shut && self.queue.is_empty() && self.reserved_rows == 0 && self.admitted == 0
     }
 }
 

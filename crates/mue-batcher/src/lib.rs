@@ -12,6 +12,7 @@
 //!
 //! Nothing here knows tensors, HTTP or an async runtime: a [`Ticket`] is a plain future.
 
+mod admission;
 mod answer;
 mod config;
 mod error;
@@ -28,6 +29,7 @@ mod rate;
 mod ticket;
 mod worker;
 
+pub use admission::Admission;
 pub use answer::{Answer, BatchShare, Timing};
 pub use config::{Config, ConfigError};
 pub use error::{RequestError, Stage, SubmitError};

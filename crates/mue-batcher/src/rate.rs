@@ -28,10 +28,11 @@ impl DrainRate {
     }
 
     /// How long until so many rows have left; nothing if none has left yet.
+    ///
+    /// The step in progress counts as time without rows, and forgets nothing: rows leave at the end
+    /// of a step, so what was measured before is the best guess as long as it lasts.
     pub(crate) fn time_for(&self, rows: usize, now: Instant) -> Option<Duration> {
-        let seconds = self.unmeasured(now);
-        let decay = (-seconds / MEMORY_SECONDS).exp();
-        let seconds_per_row = (self.seconds * decay + seconds) / (self.rows * decay);
+        let seconds_per_row = (self.seconds + self.unmeasured(now)) / self.rows;
         Duration::try_from_secs_f64(rows as f64 * seconds_per_row).ok()
     }
 
@@ -78,5 +79,20 @@ mod tests {
         let estimate = rate.time_for(10, now).unwrap();
         assert!((estimate.as_secs_f64() - 1.0).abs() < 0.1, "10 rows/s by now: {estimate:?}");
         assert!(rate.time_for(10, now + seconds(5.0)).unwrap() > estimate);
+    }
+
+    #[test]
+    fn a_long_step_is_no_stall() {
+        let mut now = Instant::now();
+        let mut rate = DrainRate::default();
+        rate.record(0, true, now);
+        for _ in 0..10 {
+            now += seconds(30.0);
+            rate.record(10, true, now);
+        }
+        let before = rate.time_for(10, now).unwrap();
+        assert!((before.as_secs_f64() - 30.0).abs() < 1e-6, "10 rows a step: {before:?}");
+        let within = rate.time_for(10, now + seconds(29.0)).unwrap();
+        assert!(within < 2 * before, "{within:?}");
     }
 }

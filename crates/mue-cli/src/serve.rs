@@ -31,8 +31,8 @@ Examples:
   MUE_MODEL=ofa-base MUE_QUEUE_ROWS_MAX=128 mue serve --check
 
 Every key of config/server.toml can be set by a variable: listen by MUE_LISTEN, and so on.
-Flags go before variables, variables before the file. SIGTERM and ctrl-c drain and leave. SIGHUP loads
-settings, certificate and model anew without dropping a request.";
+Flags go before variables, variables before the file. SIGTERM and ctrl-c drain and leave; a second one
+does not wait for the drain. SIGHUP loads settings, certificate and model anew without dropping a request.";
 
 /// Serve captions and entailment over HTTP
 #[derive(Clone, Debug, Args)]
@@ -86,8 +86,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     });
     let served = run_server(async {
         // Before the line that says that the server can be told to stop.
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
+        let stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let hangups = signal(SignalKind::hangup())?;
         writeln!(out, "{welcome}")?;
         out.flush()?;
@@ -100,12 +99,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             tokio::spawn(Watch::new(tls, pem).run(Arc::clone(&app)));
         }
         tokio::spawn(reload_at(hangups, Arc::clone(&app)));
-        let shutdown = async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
+        let shutdown = told_to_stop(stops, Arc::clone(&app));
         mue_server::run(listener, app, shutdown).await.context("the server failed")
     });
     let served = served.context("cannot start the threads")?;
@@ -114,6 +108,23 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         exporter.flush();
     }
     served
+}
+
+/// Ends when the process is told to stop. When it is told again, nothing is waited for any more.
+async fn told_to_stop(mut stops: [Signal; 2], app: Arc<App>) {
+    next(&mut stops).await;
+    tokio::spawn(async move {
+        next(&mut stops).await;
+        tracing::warn!("told to stop again: what is in flight is refused");
+        app.end_drain();
+    });
+}
+
+async fn next([terminate, interrupt]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
 }
 
 async fn reload_at(mut hangups: Signal, app: Arc<App>) {

@@ -28,7 +28,7 @@ pub use model_folder::{ModelFolder, ModelSource, OpenError};
 pub use mue_batcher as batcher;
 pub use mue_model::{BranchPolicy, ExitPolicy, GatherCost, Gathering, LayerSignal, Prediction};
 pub use observer::{Branch, CacheUsage, EngineObserver, LayerStep};
-pub use request::{Image, InvalidRequest, Request};
+pub use request::{Image, InvalidRequest, Question, Request};
 pub use settings::{
     AnswerWords, CaptionSearch, Encoding, ExitChoice, ExitDefaults, ModelSettings, Thresholds,
 };

@@ -45,6 +45,16 @@ pub struct Request {
     pub(crate) policy: ExitPolicy,
 }
 
+/// A request without its picture: it can be asked about any of the model's size.
+///
+/// Whatever can be wrong with it is known before anybody has decoded a picture for it.
+#[derive(Clone, Debug)]
+pub struct Question {
+    task: Task,
+    policy: ExitPolicy,
+    image_size: usize,
+}
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub(crate) enum Task {
@@ -102,6 +112,22 @@ pub enum InvalidRequest {
     DecoderOnly(&'static str),
 }
 
+impl Question {
+    /// Asks it about a picture.
+    ///
+    /// # Errors
+    ///
+    /// If the picture has another size than the model's.
+    pub fn about(&self, image: Image) -> Result<Request, InvalidRequest> {
+        let expected = self.image_size;
+        let sides = [image.pixels.height, image.pixels.width];
+        match sides.into_iter().find(|side| *side != expected) {
+            None => Ok(Request { image, task: self.task.clone(), policy: self.policy.clone() }),
+            Some(found) => Err(InvalidRequest::ImageSize { found, expected }),
+        }
+    }
+}
+
 impl ModelFolder {
     /// Asks for a caption.
     ///
@@ -114,7 +140,19 @@ impl ModelFolder {
         exit: ExitChoice,
         search: &CaptionSearch,
     ) -> Result<Request, InvalidRequest> {
-        self.check_image(&image)?;
+        self.caption_question(exit, search)?.about(image)
+    }
+
+    /// What asks for captions.
+    ///
+    /// # Errors
+    ///
+    /// If the search asks for more than the model can, or the exits are impossible.
+    pub fn caption_question(
+        &self,
+        exit: ExitChoice,
+        search: &CaptionSearch,
+    ) -> Result<Question, InvalidRequest> {
         let tokens_max = self.config.max_position_embeddings - 1;
         in_range("beam_size", search.beam_size, 1, self.config.vocab_size / 2)?;
         in_range("max_tokens", search.tokens_max, 1, tokens_max)?;
@@ -122,7 +160,7 @@ impl ModelFolder {
         search.tokens_min = search.tokens_min.min(search.tokens_max);
         let policy =
             exit.policy(self.settings.exits.caption.as_ref(), &self.calibration.caption)?;
-        Ok(Request { image, task: Task::Caption { search }, policy })
+        Ok(self.question(Task::Caption { search }, policy))
     }
 
     /// Asks whether the picture supports a hypothesis, given the premise if there is one.
@@ -134,24 +172,40 @@ impl ModelFolder {
         &self,
         image: Image,
         exit: ExitChoice,
-        (premise, hypothesis): (Option<&str>, &str),
+        texts: (Option<&str>, &str),
     ) -> Result<Request, InvalidRequest> {
-        self.check_image(&image)?;
+        self.entailment_question(exit, texts)?.about(image)
+    }
+
+    /// What asks whether pictures support a hypothesis, given the premise if there is one.
+    ///
+    /// # Errors
+    ///
+    /// If a text is empty or too long, or the exits are impossible.
+    pub fn entailment_question(
+        &self,
+        exit: ExitChoice,
+        (premise, hypothesis): (Option<&str>, &str),
+    ) -> Result<Question, InvalidRequest> {
         let tokens_max = self.config.max_position_embeddings;
         let prompts = &self.settings.prompts;
         let prompt = prompts.entailment_ids(&self.tokenizer, premise, hypothesis, tokens_max)?;
         let policy =
             exit.policy(self.settings.exits.entailment.as_ref(), &self.calibration.entailment)?;
-        Ok(Request { image, task: Task::Entailment { prompt }, policy })
+        Ok(self.question(Task::Entailment { prompt }, policy))
     }
 
-    fn check_image(&self, image: &Image) -> Result<(), InvalidRequest> {
-        let expected = self.settings.image_size;
-        let sides = [image.pixels.height, image.pixels.width];
-        match sides.into_iter().find(|side| *side != expected) {
-            None => Ok(()),
-            Some(found) => Err(InvalidRequest::ImageSize { found, expected }),
-        }
+    /// Most tokens of a hypothesis without a premise: what its prompt leaves of the positions.
+    pub fn text_tokens_max(&self) -> usize {
+        let prompts = &self.settings.prompts;
+        // Alone between spaces, an article is one token.
+        let prompt = prompts.entailment_ids(&self.tokenizer, None, "a", usize::MAX);
+        let around = prompt.map_or(0, |prompt| prompt.len() - 1);
+        self.config.max_position_embeddings.saturating_sub(around)
+    }
+
+    fn question(&self, task: Task, policy: ExitPolicy) -> Question {
+        Question { task, policy, image_size: self.settings.image_size }
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::collections::VecDeque;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mue_engine::batcher::{Answer, Priority, RequestError, Submission};
-use mue_engine::{Image, InvalidRequest, Pending, Reply, Request, TokenExit};
+use axum::http::Method;
+use mue_engine::batcher::{Admission, Answer, Priority, RequestError, Submission};
+use mue_engine::{BatchOfa, Branch, Image, InvalidRequest, Pending, Reply, Request, TokenExit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,8 +37,22 @@ impl Task {
         }
     }
 
+    /// What a request to a route asks for, if it does: a preflight, for one, asks nothing.
+    pub(crate) fn asked(method: &Method, route: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|task| *method == Method::POST && task.route() == route)
+    }
+
+    /// The branches that its requests run through. The prompt of captions is the same for all, so
+    /// it goes through the text branch once per model.
+    pub(crate) fn branches(self) -> &'static [Branch] {
+        match self {
+            Self::Caption => &[Branch::Image, Branch::Decoder],
+            Self::Entailment => &Branch::ALL,
+        }
+    }
+
     /// The route that asks for it.
-    pub(crate) fn route(self) -> &'static str {
+    fn route(self) -> &'static str {
         match self {
             Self::Caption => "/v1/caption",
             Self::Entailment => "/v1/entailment",
@@ -87,18 +103,20 @@ pub(crate) struct Answered {
 /// Puts an order into the queue, whole or not at all.
 ///
 /// Its rows are reserved before the first picture is decoded, so that nobody decodes pictures only
-/// to hear that the queue is full.
+/// to hear that the queue is full. Who is admitted may reserve them while the server drains.
 ///
 /// # Errors
 ///
-/// If there is no room, a picture or a text cannot be used, or the deadline passes first.
+/// If there is no room, a picture cannot be used, or the deadline passes first.
 pub(crate) async fn accept(
     app: &Serving,
+    admission: Arc<Admission<BatchOfa>>,
     order: Order,
     requests: impl FnOnce(Vec<Image>) -> Result<Vec<Request>, InvalidRequest>,
 ) -> Result<Accepted, Problem> {
     let Order { task, pictures, rows, priority, arrived, deadline, stream } = order;
-    let permit = app.engine.batcher().reserve(rows, Instant::now())?;
+    let permit = admission.reserve(rows, Instant::now())?;
+    drop(admission);
     let started = Instant::now();
     let results = if task == Task::Caption { pictures.len() } else { rows };
     let preparing = app.metrics.preparing(results);

@@ -5,13 +5,12 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapWeak};
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Router, body::Body};
 use mue_engine::Engine;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
@@ -21,8 +20,8 @@ use crate::problem::{Code, Problem};
 use crate::reload::{LoadError, Loaded, Loader};
 use crate::serving::{Generation, Serving};
 use crate::{
-    auth, caption, contract, cors, docs, entailment, health, leftover, metrics, models, playground,
-    reload, request_id, request_log,
+    admit, auth, caption, contract, cors, docs, entailment, health, leftover, metrics, models,
+    playground, reload, request_id, request_log,
 };
 
 /// What serves, and what stands between it and the network.
@@ -37,7 +36,7 @@ pub struct App {
     pub(crate) reloading: Arc<Mutex<()>>,
     /// One place per request under way.
     places: Arc<Semaphore>,
-    places_max: usize,
+    pub(crate) places_max: usize,
     pub(crate) drain: Drain,
 }
 
@@ -92,6 +91,11 @@ impl App {
         former
     }
 
+    /// A place among the requests under way, if one is free.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).try_acquire_owned().ok()
+    }
+
     /// Requests under way.
     pub(crate) fn requests_active(&self) -> usize {
         self.places_max - self.places.available_permits()
@@ -100,21 +104,35 @@ impl App {
     /// Accepts nothing more, and waits until what was accepted is answered, or until the longest
     /// drain has passed and the rest is refused. Returns until when answers may be written.
     pub(crate) async fn drain(&self) -> Instant {
-        let now = self.now();
-        let deadline = Instant::now() + now.config.drain_max();
-        self.drain.begin(deadline);
-        now.engine.batcher().drain(deadline);
-        drop(now);
-        if let Some(former) = self.former.load().upgrade() {
-            former.engine.batcher().drain(deadline);
-        }
+        self.drain_until(Instant::now() + self.now().config.drain_max());
         let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
-        // All is refused at the deadline; a moment later that has been written.
-        let patience = deadline + DRAIN_MARGIN;
-        let idle = tokio::time::timeout_at(patience.into(), self.places.acquire_many(all));
         // Idle or out of patience: either way the listener closes now.
-        drop(idle.await);
-        patience.min(Instant::now() + DRAIN_MARGIN)
+        tokio::select! {
+            idle = self.places.acquire_many(all) => {
+                drop(idle);
+                Instant::now() + DRAIN_MARGIN
+            }
+            () = self.drain.over() => {
+                // All is refused; a moment later that has been written.
+                let patience = Instant::now() + DRAIN_MARGIN;
+                let idle = tokio::time::timeout_at(patience.into(), self.places.acquire_many(all));
+                drop(idle.await);
+                patience
+            }
+        }
+    }
+
+    /// Refuses at once what a drain would wait for.
+    pub fn end_drain(&self) {
+        self.drain_until(Instant::now());
+    }
+
+    fn drain_until(&self, deadline: Instant) {
+        self.drain.begin(deadline);
+        let former = self.former.load().upgrade();
+        for generation in former.iter().chain([&self.serving.load_full()]) {
+            generation.engine.batcher().drain(deadline);
+        }
     }
 }
 
@@ -126,7 +144,7 @@ pub fn router(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .route("/v1/caption", post(caption::route))
         .route("/v1/entailment", post(entailment::route))
-        .route_layer(from_fn_with_state(Arc::clone(&app), admit))
+        .route_layer(from_fn_with_state(Arc::clone(&app), admit::layer))
         .route("/v1/models", get(models::route))
         .route("/v1/admin/reload", post(reload::route))
         .route_layer(from_fn_with_state(Arc::clone(&app), auth::layer));
@@ -153,29 +171,6 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Bounds the requests under way, before any body is read.
-async fn admit(
-    State(app): State<Arc<App>>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if app.drain.has_begun() {
-        return Err(Problem::new(Code::ShuttingDown, "shutting down"));
-    }
-    let place = Arc::clone(&app.places).try_acquire_owned().map_err(|_| {
-        let detail = format!("{} requests are under way", app.places_max);
-        Problem::new(Code::TooManyRequests, detail).retry_after(Duration::from_secs(1))
-    })?;
-    // A queue without room for one row is said before anything is made of the body.
-    if let Err(full) = app.now().engine.batcher().reserve(1, Instant::now()) {
-        return Err(full.into());
-    }
-    // Held here until there is a response, and by a stream until its end.
-    let place = Arc::new(place);
-    request.extensions_mut().insert(Arc::clone(&place));
-    Ok(next.run(request).await)
-}
-
 async fn nothing_here() -> Problem {
     Problem::new(Code::NotFound, "there is no such route")
 }
@@ -193,6 +188,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> axum::http::Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Request;
     use tower::ServiceExt;
 
     use super::*;

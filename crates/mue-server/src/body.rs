@@ -3,17 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError};
 use hyper::body::Buf;
+use mue_engine::BatchOfa;
+use mue_engine::batcher::Admission;
 use serde::de::DeserializeOwned;
 
+use crate::admit::Admitted;
 use crate::app::App;
 use crate::config::Config;
 use crate::json;
 use crate::multipart::{self, Form};
+use crate::picture::Picture;
 use crate::problem::{Code, Problem};
 use crate::serving::Serving;
 use crate::stream::Holds;
@@ -22,12 +26,14 @@ use crate::stream::Holds;
 pub(crate) struct Asked<T> {
     /// What serves it from its body to its answer.
     pub(crate) app: Serving,
+    /// What lets it reserve rows.
+    pub(crate) admission: Arc<Admission<BatchOfa>>,
     /// When its head was there; deadlines count from then.
     pub(crate) arrived: Instant,
     pub(crate) holds: Holds,
     pub(crate) fields: T,
     /// The pictures of a form.
-    pub(crate) files: Vec<Bytes>,
+    pub(crate) pictures: Vec<Picture>,
 }
 
 /// The fields of a request.
@@ -39,11 +45,14 @@ pub(crate) trait Fields: DeserializeOwned + Send + 'static {
 impl<T: Fields> FromRequest<Arc<App>> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let arrived = Instant::now();
-        let (serving, holds) = (app.now(), Holds::new(request.extensions()));
-        let (fields, files) = app.drain.refuse_late(read(request, arrived, &serving)).await?;
-        Ok(Self { app: serving, arrived, holds, fields, files })
+        let admitted = request.extensions_mut().remove::<Admitted>();
+        let Admitted { admission, serving } =
+            admitted.expect("the routes that read a body are behind the layer that admits");
+        let holds = Holds::new(request.extensions());
+        let (fields, pictures) = app.drain.refuse_late(read(request, arrived, &serving)).await?;
+        Ok(Self { app: serving, admission, arrived, holds, fields, pictures })
     }
 }
 
@@ -54,18 +63,37 @@ enum Written {
 }
 
 impl Written {
-    fn of(request: &Request) -> Result<Self, Problem> {
-        let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let codings = headers.get_all(CONTENT_ENCODING).iter();
+        if let Some(coding) = codings.filter_map(|codings| codings.to_str().ok()).find_map(foreign)
+        {
+            let detail =
+                format!("the body is sent with `content-encoding: {coding}`, send it as it is");
+            return Err(Problem::new(Code::UnsupportedEncoding, detail));
+        }
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.unwrap_or_default();
         if is_json(media_type) {
             return Ok(Self::Json);
         }
-        let boundary = multer::parse_boundary(media_type).map_err(|_| {
-            let detail = "send application/json or multipart/form-data";
-            Problem::new(Code::UnsupportedMediaType, detail)
+        let boundary = multer::parse_boundary(media_type).map_err(|error| match error {
+            multer::Error::NoBoundary => {
+                let detail = "multipart/form-data has no boundary in its content-type";
+                Problem::new(Code::MalformedBody, detail)
+            }
+            _ => {
+                let detail = "send application/json or multipart/form-data";
+                Problem::new(Code::UnsupportedMediaType, detail)
+            }
         })?;
         Ok(Self::Form { boundary })
     }
+}
+
+/// The first of some content codings that would have to be undone.
+fn foreign(codings: &str) -> Option<&str> {
+    let mut codings = codings.split(',').map(str::trim);
+    codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// Reads a body as JSON or as a form.
@@ -77,9 +105,15 @@ async fn read<T: Fields>(
     request: Request,
     arrived: Instant,
     app: &Serving,
-) -> Result<(T, Vec<Bytes>), Problem> {
-    let written = Written::of(&request)?;
-    let body = collect(request, arrived, &app.config).await?;
+) -> Result<(T, Vec<Picture>), Problem> {
+    if is_announced_too_large(request.headers(), &app.config) {
+        return Err(too_large(&app.config));
+    }
+    let written = Written::of(request.headers())?;
+    let receiving = app.metrics.receiving();
+    let body = app.drain.refuse_late(collect(request, arrived, &app.config)).await;
+    receiving.ended(body.as_ref().err());
+    let body = body?;
     let (serving, bytes) = (app.clone(), body.remaining());
     let parse = move || parse(written, body, &serving.config);
     let parsed = app.preprocessor.pool().run(bytes, parse).await;
@@ -90,14 +124,15 @@ fn parse<T: Fields>(
     written: Written,
     mut body: impl Buf,
     config: &Config,
-) -> Result<(T, Vec<Bytes>), Problem> {
+) -> Result<(T, Vec<Picture>), Problem> {
     let body = body.copy_to_bytes(body.remaining());
     let items_max = T::items_max(config);
     match written {
         Written::Json => Ok((json::from_slice(&body, items_max)?, Vec::new())),
         Written::Form { boundary } => {
-            let Form { fields, files } = multipart::read(body, boundary, config)?;
-            Ok((json::from_value(fields, items_max)?, files))
+            let names = json::names::<T>();
+            let Form { fields, pictures } = multipart::read(body, boundary, names, config)?;
+            Ok((json::from_value(fields, items_max)?, pictures))
         }
     }
 }
@@ -111,6 +146,12 @@ fn is_json(media_type: &str) -> bool {
 /// since what it names is in the body.
 pub(crate) fn time_max(config: &Config) -> Duration {
     Duration::from_millis(config.body_ms_max.min(config.deadline_ms_default))
+}
+
+/// Whether a body is too large by what its head says of it.
+pub(crate) fn is_announced_too_large(headers: &HeaderMap, config: &Config) -> bool {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    length.is_some_and(|length: usize| length > config.body_bytes_max)
 }
 
 /// Waits for a whole body.
@@ -129,12 +170,14 @@ async fn collect(
 
 fn unreadable(error: axum::Error, config: &Config) -> Problem {
     match error.into_inner().is::<LengthLimitError>() {
-        true => {
-            let detail = format!("the body has more than {} bytes", config.body_bytes_max);
-            Problem::new(Code::BodyTooLarge, detail)
-        }
+        true => too_large(config),
         false => Problem::new(Code::MalformedBody, "the body ended early"),
     }
+}
+
+fn too_large(config: &Config) -> Problem {
+    let detail = format!("the body has more than {} bytes", config.body_bytes_max);
+    Problem::new(Code::BodyTooLarge, detail)
 }
 
 fn late(config: &Config) -> Problem {

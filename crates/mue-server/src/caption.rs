@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
+use mue_engine::batcher::SubmitError;
 use mue_engine::{Caption, CaptionSearch, ExitChoice, Reply};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ use crate::body::{Asked, Fields};
 use crate::config::Config;
 use crate::contract::{PICTURE, TaskProblems};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
-use crate::picture::pictures;
+use crate::picture::{Picture, pictures};
 use crate::problem::Problem;
 use crate::request_id::RequestId;
 use crate::serving::Serving;
@@ -26,11 +26,10 @@ use crate::stream;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CaptionRequest {
-    /// A picture: base64, a data URI, or the URL of one on a host that the server fetches from.
-    #[schema(
-        pattern = "^(([Dd][Aa][Tt][Aa]:[^,]*;[Bb][Aa][Ss][Ee]64,)?[A-Za-z0-9+/]+={0,2}|[Hh][Tt][Tt][Pp][Ss]?://.+)$",
-        format = "picture"
-    )]
+    /// A picture: base64, a data URI, or the URL of one on a host that the server fetches from. Of
+    /// base64 white space, padding and the letters that are safe in URLs do not matter; in a data URI
+    /// it may be percent-encoded.
+    #[schema(format = "picture")]
     image: Option<String>,
     /// Several pictures, instead of `image`.
     #[schema(min_items = 1)]
@@ -126,15 +125,16 @@ pub(crate) async fn route(
     Extension(id): Extension<RequestId>,
     asked: Asked<CaptionRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { app, arrived, holds, fields, files } = asked;
+    let Asked { app, admission, arrived, holds, fields, pictures } = asked;
     let search = search(&fields, &app)?;
     let exit = ExitChoice::try_from(fields.exit)?;
     app.metrics.asked(Task::Caption, &exit);
     let (trace, stream) = (fields.trace, fields.stream);
-    let order = order((fields, files), (&search, arrived), &app)?;
     let model = app.engine.model();
-    let accepted = accept(&app, order, |images| {
-        images.into_iter().map(|image| model.caption(image, exit.clone(), &search)).collect()
+    let question = model.caption_question(exit, &search)?;
+    let order = order((fields, pictures), (&search, arrived), &app)?;
+    let accepted = accept(&app, admission, order, |images| {
+        images.into_iter().map(|image| question.about(image)).collect()
     });
     let accepted = accepted.await?;
     let names = (id.to_string(), model.name());
@@ -159,16 +159,21 @@ fn search(asked: &CaptionRequest, app: &Serving) -> Result<CaptionSearch, Proble
         }
         search.beam_size = beam_size;
     }
+    // One caption's beams are computed together.
+    let (rows, rows_max) = (search.beam_size, app.config.rows_max);
+    if rows > rows_max {
+        return Err(SubmitError::TooLarge { rows, rows_max }.into());
+    }
     search.tokens_max = asked.max_tokens.unwrap_or(search.tokens_max);
     Ok(search)
 }
 
 fn order(
-    (asked, files): (CaptionRequest, Vec<Bytes>),
+    (asked, parts): (CaptionRequest, Vec<Picture>),
     (search, arrived): (&CaptionSearch, Instant),
     app: &Serving,
 ) -> Result<Order, Problem> {
-    let pictures = pictures(asked.image, asked.images, files)?;
+    let pictures = pictures(asked.image, asked.images, parts)?;
     if !(1..=app.config.images_max).contains(&pictures.len()) {
         return Err(out_of_range("the number of images", (1, app.config.images_max)));
     }

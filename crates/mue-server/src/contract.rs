@@ -36,7 +36,9 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
             A request whose head cannot be understood reaches no route, and its answer has no body: 400 \
             if it is no HTTP, 414 for a target of more than 65534 bytes, 431 for more bytes than the server \
             takes (`header_bytes_max`) or more than 100 header fields. A client that is refused before its \
-            body was read to the end is told `connection: close`.",
+            body was read to the end is told `connection: close`.\n\n\
+            A path that is not here is answered with the problem `not_found` (404), another method of one that \
+            is with `method_not_allowed` (405) and the header `allow`.",
     ),
     servers((url = "/", description = "This server")),
     paths(

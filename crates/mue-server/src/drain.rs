@@ -1,6 +1,7 @@
 //! The end of the server: whether it has been told to stop, and until when what it has begun may
 //! finish.
 
+use std::future::pending;
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -12,9 +13,11 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Drain(watch::Sender<Option<Instant>>);
 
 impl Drain {
-    /// Gives what was begun until `deadline`.
+    /// Gives what was begun until `deadline`; beginning again can only shorten that.
     pub(crate) fn begin(&self, deadline: Instant) {
-        self.0.send_replace(Some(deadline));
+        self.0.send_modify(|told| {
+            *told = Some(told.map_or(deadline, |earlier| earlier.min(deadline)));
+        });
     }
 
     /// Whether nothing new is accepted any more.
@@ -25,10 +28,19 @@ impl Drain {
     /// Waits until the time of what was begun is over.
     pub(crate) async fn over(&self) {
         let mut told = self.0.subscribe();
-        // Its sender is here, so there is an end to wait for.
-        let deadline = told.wait_for(Option::is_some).await.map(|deadline| *deadline);
-        if let Ok(Some(deadline)) = deadline {
-            tokio::time::sleep_until(deadline.into()).await;
+        loop {
+            let deadline = *told.borrow_and_update();
+            let passed = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                () = passed => return,
+                // Its sender is here, so there is always another to wait for.
+                _ = told.changed() => {}
+            }
         }
     }
 
@@ -51,7 +63,7 @@ impl Drain {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::time::Duration;
 
     use super::*;
 
@@ -65,5 +77,19 @@ mod tests {
         let late = drain.refuse_late(pending::<Result<(), Problem>>()).await;
         assert_eq!(late.unwrap_err().code, Code::ShuttingDown);
         assert_eq!(drain.refuse_late(async { Ok(2) }).await, Ok(2), "it is done");
+    }
+
+    #[tokio::test]
+    async fn a_drain_may_be_cut_short_and_no_longer_drawn_out() {
+        let (drain, hour) = (Drain::default(), Duration::from_secs(3600));
+        drain.begin(Instant::now() + hour);
+        let refused = drain.refuse_late(pending::<Result<(), Problem>>());
+        let cut = async {
+            tokio::task::yield_now().await;
+            drain.begin(Instant::now());
+            drain.begin(Instant::now() + hour);
+        };
+        let (refused, ()) = tokio::join!(refused, cut);
+        assert_eq!(refused.unwrap_err().code, Code::ShuttingDown);
     }
 }

@@ -18,17 +18,16 @@ use crate::options::{Exit, Urgency, deadline};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use sentences::Sentences;
+use sentences::{Sentences, about};
 
 /// Asks whether a picture supports one sentence or several.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EntailmentRequest {
-    /// The picture: base64, a data URI, or the URL of one on a host that the server fetches from.
-    #[schema(
-        pattern = "^(([Dd][Aa][Tt][Aa]:[^,]*;[Bb][Aa][Ss][Ee]64,)?[A-Za-z0-9+/]+={0,2}|[Hh][Tt][Tt][Pp][Ss]?://.+)$",
-        format = "picture"
-    )]
+    /// The picture: base64, a data URI, or the URL of one on a host that the server fetches from. Of
+    /// base64 white space, padding and the letters that are safe in URLs do not matter; in a data URI
+    /// it may be percent-encoded.
+    #[schema(format = "picture")]
     image: Option<String>,
     /// A sentence to judge.
     #[schema(min_length = 1)]
@@ -138,13 +137,14 @@ pub(crate) async fn route(
     Extension(id): Extension<RequestId>,
     asked: Asked<EntailmentRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { app, arrived, fields: asked, files, .. } = asked;
+    let Asked { app, admission, arrived, fields: asked, pictures: parts, .. } = asked;
     let exit = ExitChoice::try_from(asked.exit)?;
     app.metrics.asked(Task::Entailment, &exit);
     let (trace, model) = (asked.trace, app.engine.model());
     let sentences = Sentences::new(asked.hypothesis, asked.hypotheses, asked.premise);
     let sentences = sentences.and_then(|sentences| sentences.within(&app.config))?;
-    let pictures = pictures(asked.image, None, files)?;
+    let questions = sentences.questions(model, &exit)?;
+    let pictures = pictures(asked.image, None, parts)?;
     if pictures.len() > 1 {
         return Err(Problem::invalid("send one image; several are several requests"));
     }
@@ -157,7 +157,7 @@ pub(crate) async fn route(
         deadline: deadline(asked.deadline_ms, arrived, &app.config)?,
         stream: false,
     };
-    let accepted = accept(&app, order, |images| sentences.requests(model, &images, &exit)).await?;
+    let accepted = accept(&app, admission, order, |images| about(&questions, &images)).await?;
     let answered = accepted.answers(&app).await?;
     let names = (id.to_string(), model.name());
     let answer = AnswerJson::new(names, answered, |place, reply| match reply {

@@ -2,6 +2,7 @@
 //! a bounded length.
 
 mod bounded;
+mod names;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,6 +15,8 @@ use serde_json::{Error, Value};
 
 use self::bounded::Bounded;
 use crate::problem::{Code, Problem};
+
+pub(crate) use self::names::names;
 
 /// Reads an object whose lists have so many items at most; at the first beyond, it stops.
 ///

@@ -3,12 +3,13 @@
 //! A client that is refused while it sends would find its connection broken instead of the answer,
 //! or lose the next request on it. So the rest of a body is let pass before the answer goes out; what
 //! is too large or too slow for that is not waited for, and the client is told that the connection
-//! ends.
+//! ends. One that announces too large a body is answered at once, and the connection ends a moment
+//! later, so that a client who sends on finds the answer and not a broken connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
@@ -24,6 +25,9 @@ use tokio::sync::oneshot;
 use crate::app::App;
 use crate::body;
 
+/// How long a client who was answered at once may go on sending.
+const LINGER_MAX: Duration = Duration::from_secs(1);
+
 /// Lets the rest of a body pass, or says that the connection ends. A body has `body_bytes_max`
 /// bytes at most, whoever reads it.
 pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -33,6 +37,7 @@ pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
     let (serving, arrived) = (app.now(), Instant::now());
     let bytes_max = serving.config.body_bytes_max;
     let until = arrived + body::time_max(&serving.config);
+    let is_too_large = body::is_announced_too_large(request.headers(), &serving.config);
     drop(serving);
     // One that waits to be told to send it is not told.
     let is_sent = !request.headers().contains_key(EXPECT);
@@ -42,6 +47,11 @@ pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
     let has_passed = match left.try_recv() {
         Ok(None) => true,
         Ok(Some(body)) if body.is_end_stream() => true,
+        Ok(Some(body)) if is_sent && is_too_large => {
+            // The connection is open as long as somebody reads the body.
+            tokio::spawn(tokio::time::timeout(LINGER_MAX, pass(body)));
+            false
+        }
         Ok(Some(body)) if is_sent => tokio::select! {
             passed = tokio::time::timeout_at(until.into(), pass(body)) => passed.unwrap_or(false),
             () = app.drain.over() => false,

@@ -6,6 +6,7 @@
 //! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code. [`openapi`] is the
 //! contract of all that.
 
+mod admit;
 mod answer;
 mod answering;
 mod app;

@@ -129,11 +129,15 @@ impl Metrics {
 
     fn result(&self, task: Task, reply: &Reply) {
         let (exit, compute) = (reply.exit(), reply.compute());
-        self.exit(task, Branch::Image, exit.image);
-        self.exit(task, Branch::Text, exit.text);
-        for layer in &exit.decoder {
-            let depth = BranchDepth { layer: *layer, layers: exit.decoder_layers };
-            self.exit(task, Branch::Decoder, depth);
+        for branch in task.branches() {
+            match branch {
+                Branch::Image => self.exit(task, *branch, exit.image),
+                Branch::Text => self.exit(task, *branch, exit.text),
+                Branch::Decoder => exit.decoder.iter().for_each(|layer| {
+                    let depth = BranchDepth { layer: *layer, layers: exit.decoder_layers };
+                    self.exit(task, *branch, depth);
+                }),
+            }
         }
         let labels = [("task", task.name())];
         self.counter(names::MACS_COMPUTED, &labels).increment(compute.macs);
@@ -255,7 +259,7 @@ pub(crate) async fn layer(
     let path = request.extensions().get::<MatchedPath>().cloned();
     // Paths that match no route are as many as clients care to make up.
     let route = path.as_ref().map_or("none", MatchedPath::as_str);
-    let task = Task::ALL.into_iter().find(|task| task.route() == route);
+    let task = Task::asked(request.method(), route);
     let watch = task.map(|task| {
         let (metrics, started) = (Arc::clone(&app.metrics), Instant::now());
         let (outcome, span) = (OnceLock::new(), Span::current());

@@ -1,7 +1,9 @@
 //! `GET /v1/models`: what is loaded, how it exits, and what may be asked of it.
 
+mod limits;
+
 use axum::Json;
-use mue_engine::{Encoding, Engine, ExitRules, ModelFolder, TaskCalibration};
+use mue_engine::{Encoding, Engine, ExitRules, TaskCalibration};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,6 +12,9 @@ use crate::config::Config;
 use crate::contract::GuardedProblems;
 use crate::exit_rules::ExitRulesJson;
 use crate::serving::Serving;
+use limits::LimitsJson;
+
+pub(crate) use limits::max_tokens_max;
 
 /// The models of this server; there is one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,33 +127,6 @@ pub(crate) struct PointJson {
     samples: usize,
 }
 
-/// What one request may ask.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Limits)]
-pub(crate) struct LimitsJson {
-    /// Bytes of a body.
-    body_bytes_max: usize,
-    /// Pictures of one request; with several beams, times these, no more than the queue has rows.
-    images_max: usize,
-    /// Bytes of one encoded picture.
-    image_bytes_max: usize,
-    /// Pixels of one picture.
-    image_pixels_max: u64,
-    /// Hypotheses of one request.
-    hypotheses_max: usize,
-    /// Bytes of one hypothesis or premise.
-    text_bytes_max: usize,
-    /// Beams of one caption.
-    beam_size_max: usize,
-    /// Tokens of one caption; the model's.
-    max_tokens_max: usize,
-    /// Deadline of a request that names none, in milliseconds; a body has to be there by then,
-    /// whatever deadline it names.
-    deadline_ms_default: u64,
-    /// Longest deadline that a request may name, in milliseconds.
-    deadline_ms_max: u64,
-}
-
 /// Describes the loaded model.
 #[utoipa::path(
     get,
@@ -191,14 +169,9 @@ impl ModelJson {
                 caption: TaskExitsJson::new(exits.caption.as_ref(), &calibration.caption),
                 entailment: TaskExitsJson::new(exits.entailment.as_ref(), &calibration.entailment),
             },
-            limits: LimitsJson::new(server, max_tokens_max(engine.model())),
+            limits: LimitsJson::new(server, engine.model()),
         }
     }
-}
-
-/// Most tokens that a caption of this model can have.
-pub(crate) fn max_tokens_max(model: &ModelFolder) -> usize {
-    model.config().max_position_embeddings - 1
 }
 
 impl TaskExitsJson {
@@ -218,22 +191,5 @@ impl TaskExitsJson {
             })
             .collect();
         Self { auto, calibration }
-    }
-}
-
-impl LimitsJson {
-    fn new(config: &Config, max_tokens_max: usize) -> Self {
-        Self {
-            body_bytes_max: config.body_bytes_max,
-            images_max: config.images_possible(),
-            image_bytes_max: config.image_bytes_max,
-            image_pixels_max: config.image_pixels_max,
-            hypotheses_max: config.hypotheses_possible(),
-            text_bytes_max: config.text_bytes_max,
-            beam_size_max: config.beam_size_possible(),
-            max_tokens_max,
-            deadline_ms_default: config.deadline_ms_default,
-            deadline_ms_max: config.deadline_ms_max,
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! Pictures of a request: base64 to pixels, a bounded number at a time, off the async threads.
 
+mod text;
+
 use axum::body::Bytes;
-use base64::Engine as _;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
 use mue_engine::Image;
 use tokio::task::JoinHandle;
@@ -13,14 +12,7 @@ use crate::fetch::{Fetcher, is_url};
 use crate::pool::Pool;
 use crate::problem::{Code, Problem};
 
-/// Base64 with its padding or without.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
-
-/// What a data URI begins with; like `base64` in it, in letters of either case (RFC 2397).
-const DATA: &str = "data:";
+pub(crate) use self::text::{PATTERN, is_uri};
 
 /// A picture as it was sent.
 pub(crate) enum Picture {
@@ -34,7 +26,10 @@ pub(crate) enum Picture {
 
 impl From<String> for Picture {
     fn from(text: String) -> Self {
-        if is_url(&text) { Self::Url(text) } else { Self::Text(text) }
+        match text.trim_ascii() {
+            url if is_url(url) => Self::Url(url.to_owned()),
+            _ => Self::Text(text),
+        }
     }
 }
 
@@ -46,12 +41,12 @@ impl From<String> for Picture {
 pub(crate) fn pictures(
     image: Option<String>,
     images: Option<Vec<String>>,
-    files: Vec<Bytes>,
+    parts: Vec<Picture>,
 ) -> Result<Vec<Picture>, Problem> {
-    match (image, images, files.as_slice()) {
+    match (image, images, parts.as_slice()) {
         (Some(image), None, []) => Ok(vec![image.into()]),
         (None, Some(images), []) => Ok(images.into_iter().map(Into::into).collect()),
-        (None, None, [_, ..]) => Ok(files.into_iter().map(Picture::File).collect()),
+        (None, None, [_, ..]) => Ok(parts),
         _ => Err(Problem::invalid("send either image or, for several captions, images")),
     }
 }
@@ -117,7 +112,9 @@ impl Preprocessor {
         let (limits, side) = (self.limits, self.side);
         let decode = move || {
             let picture = match picture {
-                Picture::Text(text) => decode_image(&bytes(&text)?, limits, Orientation::Apply),
+                Picture::Text(text) => {
+                    decode_image(&text::bytes(&text)?, limits, Orientation::Apply)
+                }
                 Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
                 // Fetched before.
                 Picture::Url(_) => return Err(internal()),
@@ -130,58 +127,4 @@ impl Preprocessor {
 
 fn internal() -> Problem {
     Problem::new(Code::Internal, "preprocessing failed")
-}
-
-/// The bytes of base64 text or of a data URI.
-fn bytes(text: &str) -> Result<Vec<u8>, Problem> {
-    let encoded = match text.split_at_checked(DATA.len()) {
-        Some((scheme, uri)) if scheme.eq_ignore_ascii_case(DATA) => {
-            let (head, encoded) = uri.split_once(',').unwrap_or_default();
-            let mark = head.rsplit(';').next().filter(|mark| mark.len() < head.len());
-            match mark.is_some_and(|mark| mark.eq_ignore_ascii_case("base64")) {
-                true => encoded,
-                false => {
-                    return Err(invalid("a data URI must be base64: data:image/png;base64,..."));
-                }
-            }
-        }
-        _ => text,
-    };
-    BASE64.decode(encoded).map_err(|error| invalid(&format!("no base64: {error}")))
-}
-
-fn invalid(detail: &str) -> Problem {
-    Problem::new(Code::InvalidImage, detail)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base64_and_data_uris_are_read() {
-        for text in [
-            "aGk=",
-            "aGk",
-            "data:image/png;base64,aGk=",
-            "data:;base64,aGk",
-            "DATA:image/png;BASE64,aGk=",
-            "Data:image/png;name=a;Base64,aGk=",
-        ] {
-            assert_eq!(bytes(text), Ok(b"hi".to_vec()), "{text}");
-        }
-    }
-
-    #[test]
-    fn anything_else_is_said_to_be_neither() {
-        for text in [
-            "https://example.org/cat.png",
-            "data:text/plain,hi",
-            "data:",
-            "data:base64,aGk=",
-            "a b",
-        ] {
-            assert_eq!(bytes(text).unwrap_err().code, Code::InvalidImage, "{text}");
-        }
-    }
 }

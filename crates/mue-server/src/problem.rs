@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use mue_data::ImageError;
 use mue_engine::InvalidRequest;
@@ -57,7 +57,7 @@ impl Problem {
         Self::new(Code::InvalidRequest, detail)
     }
 
-    /// Says when to try again; rounded up to whole seconds.
+    /// Says when to try again: in whole seconds, rounded up, and no more than a minute.
     pub(crate) fn retry_after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
@@ -85,13 +85,20 @@ impl IntoResponse for Problem {
         let mut response = (self.code.status(), Json(self.json())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(wait) = self.retry_after {
-            let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+        let code_wait = match self.code {
+            Code::ShuttingDown | Code::ModelUnavailable => Some(RETRY_AFTER_UNAVAILABLE),
+            _ => None,
+        };
+        if let Some(wait) = self.retry_after.or(code_wait) {
+            let seconds = wait.min(RETRY_AFTER_MAX).as_secs_f64().ceil().max(1.0) as u64;
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if self.code == Code::Unauthorized {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
+        let said = match self.code {
+            Code::Unauthorized => Some((WWW_AUTHENTICATE, "Bearer")),
+            Code::UnsupportedEncoding => Some((ACCEPT_ENCODING, "identity")),
+            _ => None,
+        };
+        headers.extend(said.map(|(name, value)| (name, HeaderValue::from_static(value))));
         // The metrics count kinds, which the status alone does not tell apart.
         response.extensions_mut().insert(self.code);
         response
@@ -99,7 +106,13 @@ impl IntoResponse for Problem {
 }
 
 /// Before anything has left the queue there is no rate to go by.
-const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
+pub(crate) const RETRY_AFTER_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// Another server, or this one started anew, takes some seconds.
+const RETRY_AFTER_UNAVAILABLE: Duration = Duration::from_secs(5);
+
+/// What a rate says of a longer time is not worth waiting for.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
@@ -163,6 +176,17 @@ mod tests {
         assert_eq!(response.headers()[RETRY_AFTER], "2");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
         assert_eq!(response.extensions().get(), Some(&Code::QueueFull));
+    }
+
+    #[test]
+    fn whoever_may_come_again_is_told_when() {
+        let wait = |problem: Problem| problem.into_response().headers().get(RETRY_AFTER).cloned();
+        let full = |wait| Problem::from(SubmitError::QueueFull { retry_after: wait });
+        assert_eq!(wait(full(None)).unwrap(), "1");
+        assert_eq!(wait(full(Some(Duration::from_secs(86_400)))).unwrap(), "60");
+        assert_eq!(wait(SubmitError::ShuttingDown.into()).unwrap(), "5");
+        assert_eq!(wait(RequestError::<()>::ModelUnavailable.into()).unwrap(), "5");
+        assert_eq!(wait(Problem::invalid("")), None);
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) async fn layer(request: Request, next: Next) -> Response {
             info_span!(target: PERIODIC_TARGET, "request", id, %method, route, key, status)
         }
         false => {
-            let task = Task::ALL.into_iter().find(|task| task.route() == route).map(Task::name);
+            let task = Task::asked(method, route).map(Task::name);
             let (key, status, outcome) = (Empty, Empty, Empty);
             info_span!("request", id, %method, route, task, key, status, outcome)
         }

@@ -76,6 +76,20 @@ fn permits_keep_room_and_give_it_back() {
 }
 
 #[test]
+fn nobody_is_let_in_where_a_row_has_no_room() {
+    let scene = Scene::new(Config { queue_rows_max: 4, ..Config::default() });
+    let now = scene.shared.now();
+    let early = scene.handle.admit(now).unwrap();
+    let permit = scene.handle.reserve(4, now).unwrap();
+    let full = Err(SubmitError::QueueFull { retry_after: None });
+    assert_eq!(scene.handle.admit(now).map(drop), full);
+    assert_eq!(early.reserve(1, now).map(drop), full, "nor is room kept for who is in");
+    drop(permit);
+    drop(early.reserve(4, now).unwrap());
+    scene.assert_clean();
+}
+
+#[test]
 fn the_wait_for_company_counts_from_the_oldest_arrival() {
     let config = Config { wait_max: ms(50), cohort_rows_max: 4, ..Config::default() };
     let mut scene = Scene::new(config);

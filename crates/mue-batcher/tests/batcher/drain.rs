@@ -64,6 +64,39 @@ fn a_drain_waits_for_permits_until_its_deadline() {
 }
 
 #[test]
+fn a_drain_waits_for_who_was_let_in_and_takes_their_request() {
+    let mut scene = Scene::new(Config::default());
+    let now = scene.shared.now();
+    let [used, gone] = [(); 2].map(|()| scene.handle.admit(now).unwrap());
+    assert_eq!(scene.handle.load().reserved_rows, 0, "nothing is kept free for them");
+    scene.handle.drain(scene.at(100));
+    assert_eq!(scene.handle.admit(now).map(drop), Err(SubmitError::ShuttingDown));
+    assert_eq!(scene.turn(), Turn::Idle { until: Some(scene.at(100)) });
+    let permit = used.reserve(1, now).unwrap();
+    drop(used);
+    let submission = scene.submission(&[plan(1, 1)], Terms::default());
+    let ticket = permit.submit(submission, now).unwrap().pop().unwrap();
+    assert_eq!(scene.work(), Turn::Idle { until: Some(scene.at(100)) });
+    answered(ticket);
+    drop(gone);
+    assert_eq!(scene.work(), Turn::Finished);
+    scene.assert_clean();
+}
+
+#[test]
+fn who_was_let_in_is_refused_when_a_drain_is_over() {
+    let mut scene = Scene::new(Config::default());
+    let late = scene.handle.admit(scene.shared.now()).unwrap();
+    scene.handle.drain(scene.at(100));
+    scene.advance(ms(100));
+    assert_eq!(scene.work(), Turn::Finished);
+    let refused = late.reserve(1, scene.shared.now()).map(drop);
+    assert_eq!(refused, Err(SubmitError::ShuttingDown));
+    drop(late);
+    scene.assert_clean();
+}
+
+#[test]
 fn when_the_last_handle_goes_the_worker_finishes_its_work() {
     let mut scene = Scene::new(Config::default());
     let ticket = scene.one(plan(2, 2));

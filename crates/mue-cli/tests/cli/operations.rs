@@ -33,12 +33,17 @@ impl Serving {
 
     /// The status that a request is answered with.
     fn status(&self, path: &str, headers: &str) -> u16 {
+        self.answer(path, headers).split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    /// All of the answer to a request.
+    fn answer(&self, path: &str, headers: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
         stream.write_all(format!("{head}{headers}\r\n").as_bytes()).unwrap();
         let mut response = String::new();
         stream.read_to_string(&mut response).unwrap();
-        response.split(' ').nth(1).unwrap().parse().unwrap()
+        response
     }
 
     fn signal(&self, name: &str) {
@@ -84,6 +89,27 @@ fn a_signal_to_end_ends_with_success() {
     assert_eq!(server.status("/health/ready", ""), 200);
     server.signal("TERM");
     server.until_logged("draining");
+    assert_eq!(server.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_the_drain() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server.toml"), "drain_s_max = 3600\n").unwrap();
+    let mut server = Serving::start(folder.path(), &["--config", "server.toml"]);
+    // A body that does not come.
+    let mut slow = TcpStream::connect(&server.address).unwrap();
+    let head = "POST /v1/caption HTTP/1.1\r\nhost: localhost\r\n";
+    let head = format!("{head}content-type: application/json\r\ncontent-length: 100\r\n\r\n");
+    slow.write_all(head.as_bytes()).unwrap();
+    while !server.answer("/metrics", "").contains("\nmue_requests_active 1\n") {}
+    server.signal("TERM");
+    server.until_logged("draining");
+    server.signal("INT");
+    server.until_logged("told to stop again: what is in flight is refused");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" 503 "), "{answer}");
     assert_eq!(server.process.wait().unwrap().code(), Some(0));
 }
 

@@ -37,6 +37,7 @@ impl IntoResponses for TaskProblems {
             Code::BodyTooSlow,
             Code::BodyTooLarge,
             Code::UnsupportedMediaType,
+            Code::UnsupportedEncoding,
             Code::InvalidRequest,
             Code::InvalidImage,
             Code::ImageTooLarge,
@@ -110,7 +111,9 @@ fn response(status: u16, codes: &[Code]) -> Response {
         .content("application/problem+json", content.build());
     match status {
         401 => response.header("www-authenticate", text("How to send a key.")),
-        429 => response.header("retry-after", seconds("Seconds after which to try again.")),
+        415 => response
+            .header("accept-encoding", text("With `unsupported_encoding`: how to send the body.")),
+        429 | 503 => response.header("retry-after", seconds("Seconds after which to try again.")),
         _ => response,
     }
     .build()

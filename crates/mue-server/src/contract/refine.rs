@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::models::max_tokens_max;
+use crate::picture::PATTERN;
 use crate::problem::Code;
 
 /// Completes the contract for a server with these settings and this model.
@@ -12,7 +13,7 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
     limits(document, config, model);
     let several = json!({
         "type": "array",
-        "description": "Files.",
+        "description": "Pictures, each as a field of its own.",
         "minItems": 1,
         "maxItems": config.images_possible(),
         "items": file(),
@@ -58,10 +59,19 @@ fn limits(document: &mut Value, config: &Config, model: &ModelFolder) {
         set(document, &format!("/components/schemas/{field}"), key, json!(value));
     }
     for request in ["CaptionRequest", "EntailmentRequest"] {
+        let field = format!("/components/schemas/{request}/properties/image");
+        set(document, &field, "pattern", json!(PATTERN));
         let field = format!("/components/schemas/{request}/properties/deadline_ms");
         set(document, &field, "maximum", json!(config.deadline_ms_max));
         set(document, &field, "default", json!(config.deadline_ms_default));
     }
+    let hypothesis = "/components/schemas/EntailmentRequest/properties/hypothesis";
+    let (tokens_max, words_max) = (model.text_tokens_max(), model.settings().prompts.words_max);
+    let description = format!(
+        "A sentence to judge. It has {tokens_max} tokens at most, of which a premise takes its own and a few more; \
+         words behind the first {words_max} are left out."
+    );
+    set(document, hypothesis, "description", json!(description));
     // The items of a list are as one alone.
     let schemas = &mut document["components"]["schemas"];
     for (request, one, list) in
@@ -77,11 +87,14 @@ fn limits(document: &mut Value, config: &Config, model: &ModelFolder) {
     }
 }
 
+const FORM: &str = "The same as a form: lists are repeated fields, `hypotheses` may be one in JSON. A field that \
+    is left empty is not given, but for hypotheses. `true` and `false` may be `1` and `0`, and written in any case.";
+
 /// A form has the fields of the JSON request, but for pictures, which are files.
 fn form(document: &mut Value, task: &str, pictures: Value) {
     let schemas = &mut document["components"]["schemas"];
     let mut form = schemas[format!("{task}Request")].clone();
-    form["description"] = json!("The same as a form; lists are repeated fields.");
+    form["description"] = json!(FORM);
     form["required"] = json!(["image"]);
     form["properties"]["image"] = pictures;
     if let Some(properties) = form["properties"].as_object_mut() {
@@ -110,7 +123,8 @@ fn file() -> Value {
     json!({
         "type": "string",
         "format": "binary",
-        "description": "A picture: PNG, JPEG, WebP, GIF, BMP or TIFF.",
+        "description": "A picture: PNG, JPEG, WebP, GIF, BMP or TIFF. Where the field has no file name, a data URI or a URL \
+            as in JSON is one too.",
     })
 }
 

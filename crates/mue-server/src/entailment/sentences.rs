@@ -1,6 +1,6 @@
 //! What is to be judged, and in the light of what.
 
-use mue_engine::{ExitChoice, Image, InvalidRequest, ModelFolder, Request};
+use mue_engine::{ExitChoice, Image, InvalidRequest, ModelFolder, Question, Request};
 
 use crate::config::Config;
 use crate::options::out_of_range;
@@ -50,20 +50,29 @@ impl Sentences {
         }
     }
 
-    /// One request per hypothesis and picture.
-    pub(super) fn requests(
+    /// One question per hypothesis.
+    ///
+    /// # Errors
+    ///
+    /// If the model cannot be asked one of them.
+    pub(super) fn questions(
         &self,
         model: &ModelFolder,
-        images: &[Image],
         exit: &ExitChoice,
-    ) -> Result<Vec<Request>, InvalidRequest> {
-        let pairs = images
-            .iter()
-            .flat_map(|image| self.hypotheses.iter().map(move |hypothesis| (image, hypothesis)));
-        pairs
-            .map(|(image, hypothesis)| {
-                model.entailment(image.clone(), exit.clone(), (self.premise.as_deref(), hypothesis))
-            })
+    ) -> Result<Vec<Question>, InvalidRequest> {
+        let texts = self.hypotheses.iter().map(|hypothesis| (self.premise.as_deref(), hypothesis));
+        texts
+            .map(|(premise, text)| model.entailment_question(exit.clone(), (premise, text)))
             .collect()
     }
+}
+
+/// One request per picture and question.
+pub(super) fn about(
+    questions: &[Question],
+    images: &[Image],
+) -> Result<Vec<Request>, InvalidRequest> {
+    let pairs =
+        images.iter().flat_map(|image| questions.iter().map(move |question| (image, question)));
+    pairs.map(|(image, question)| question.about(image.clone())).collect()
 }

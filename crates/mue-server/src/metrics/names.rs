@@ -45,7 +45,10 @@ const COUNTERS: [(&str, &str); 16] = [
     (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
     (EXIT_CHOICES, "Requests that could be read, by task and by how they ask to exit"),
     (HTTP_RESPONSES, "Responses by route and status"),
-    (EXITS, "Exits by task, branch and layer; a decoder has one per token"),
+    (
+        EXITS,
+        "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch",
+    ),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
     (LAYERS_COMPUTED, "Layers that answered requests ran, by task and branch"),
     (LAYERS_POSSIBLE, "Layers that answered requests would have run at full depth"),
@@ -54,7 +57,10 @@ const COUNTERS: [(&str, &str); 16] = [
     (CACHE_HITS, "Requests that found their picture's encoding"),
     (CACHE_MISSES, "Requests that did not find their picture's encoding"),
     (REJECTIONS, "Lists of requests that the batcher turned away, by reason"),
-    (ENDED, "Results by outcome and by the stage they ended in; a list has several"),
+    (
+        ENDED,
+        "Results by outcome and by the stage they ended in; a list has several, but counts as one while its body arrives",
+    ),
     (MODEL_BUILDS, "Attempts to build the model, by outcome"),
     (RELOADS, "Attempts to reload settings and model, by outcome"),
     (MODEL_PANICS, "Panics of the model"),

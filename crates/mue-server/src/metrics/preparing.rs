@@ -1,4 +1,5 @@
-//! Results that end before the batcher has heard of them: while their pictures are prepared.
+//! Results that end before the batcher has heard of them: while their body arrives, or their pictures
+//! are prepared.
 
 use std::sync::Arc;
 
@@ -7,31 +8,46 @@ use mue_engine::batcher::Outcome;
 use super::{Metrics, names};
 use crate::problem::{Code, Problem};
 
-/// The stage before the queue.
-pub(super) const STAGE: &str = "preprocess";
+const BODY: &str = "body";
+const PREPROCESS: &str = "preprocess";
 
-/// Pictures that are being decoded and resized; a client that hangs up drops this without a word.
+/// The stages before the queue.
+pub(super) const STAGES: [&str; 2] = [BODY, PREPROCESS];
+
+/// A request in one of these stages; a client that hangs up drops this without a word.
 pub(crate) struct Preparing {
     metrics: Arc<Metrics>,
-    /// Answers that wait for the pictures.
+    stage: &'static str,
+    /// Answers that wait for it.
     results: usize,
     outcome: Option<Outcome>,
 }
 
 impl Metrics {
-    /// Watches the pictures of so many results.
+    /// Watches a body arrive, of which nobody knows yet how many results it asks for.
+    pub(crate) fn receiving(self: &Arc<Self>) -> Preparing {
+        self.before_queue(BODY, 1)
+    }
+
+    /// Watches the pictures of so many results being decoded and resized.
     pub(crate) fn preparing(self: &Arc<Self>, results: usize) -> Preparing {
-        Preparing { metrics: Arc::clone(self), results, outcome: Some(Outcome::Cancelled) }
+        self.before_queue(PREPROCESS, results)
+    }
+
+    fn before_queue(self: &Arc<Self>, stage: &'static str, results: usize) -> Preparing {
+        Preparing { metrics: Arc::clone(self), stage, results, outcome: Some(Outcome::Cancelled) }
     }
 }
 
 impl Preparing {
-    /// The pictures are there, or there is a problem: that of the pictures themselves is none of the
+    /// It is over, or there is a problem: that of the body or the pictures themselves is none of the
     /// stage's.
     pub(crate) fn ended(mut self, problem: Option<&Problem>) {
         self.outcome = problem.and_then(|problem| match problem.code {
             Code::DeadlineExceeded => Some(Outcome::Expired),
             Code::ShuttingDown => Some(Outcome::Refused),
+            // Whose body ends early has hung up.
+            Code::MalformedBody => Some(Outcome::Cancelled),
             _ => None,
         });
     }
@@ -40,7 +56,7 @@ impl Preparing {
 impl Drop for Preparing {
     fn drop(&mut self) {
         let Some(outcome) = self.outcome else { return };
-        let labels = [("outcome", outcome.name()), ("stage", STAGE)];
+        let labels = [("outcome", outcome.name()), ("stage", self.stage)];
         self.metrics.counter(names::ENDED, &labels).increment(self.results as u64);
     }
 }
@@ -58,10 +74,20 @@ mod tests {
         metrics.preparing(2).ended(Some(&problem(Code::DeadlineExceeded)));
         metrics.preparing(1).ended(Some(&problem(Code::ShuttingDown)));
         drop(metrics.preparing(3));
+        metrics.receiving().ended(None);
+        metrics.receiving().ended(Some(&problem(Code::BodyTooSlow)));
+        metrics.receiving().ended(Some(&problem(Code::MalformedBody)));
+        drop(metrics.receiving());
         let text = metrics.handle.render();
-        for (outcome, results) in [("expired", 2), ("refused", 1), ("cancelled", 3)] {
+        for (outcome, stage, results) in [
+            ("expired", "preprocess", 2),
+            ("refused", "preprocess", 1),
+            ("cancelled", "preprocess", 3),
+            ("expired", "body", 0),
+            ("cancelled", "body", 2),
+        ] {
             let line =
-                format!("mue_ended_total{{outcome=\"{outcome}\",stage=\"preprocess\"}} {results}");
+                format!("mue_ended_total{{outcome=\"{outcome}\",stage=\"{stage}\"}} {results}");
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
         }
     }

@@ -3,7 +3,6 @@
 //! A rate would miss the first increment of a counter that appears with it, and a panel of failures
 //! is to be flat, not empty, where there are none.
 
-use mue_engine::Branch;
 use mue_engine::batcher::{Outcome, Stage};
 
 use super::observer::REASONS;
@@ -42,13 +41,16 @@ impl Metrics {
             }
         }
         for outcome in [Outcome::Cancelled, Outcome::Expired, Outcome::Refused] {
-            let labels = [("outcome", outcome.name()), ("stage", preparing::STAGE)];
-            self.zero(names::ENDED, &labels);
+            for stage in preparing::STAGES {
+                let labels = [("outcome", outcome.name()), ("stage", stage)];
+                self.zero(names::ENDED, &labels);
+            }
         }
         Task::ALL.into_iter().for_each(|task| self.start_task(task));
     }
 
     fn start_task(&self, task: Task) {
+        let branches = task.branches();
         let task = ("task", task.name());
         let codes = OUTCOMES.map(Code::name);
         for outcome in ["ok", "cancelled"].into_iter().chain(codes) {
@@ -57,7 +59,7 @@ impl Metrics {
         for name in [names::MACS_COMPUTED, names::MACS_POSSIBLE] {
             self.zero(name, &[task]);
         }
-        for branch in Branch::ALL {
+        for branch in branches {
             for name in [names::EARLY_EXITS, names::LAYERS_COMPUTED, names::LAYERS_POSSIBLE] {
                 self.zero(name, &[task, ("branch", branch.name())]);
             }

@@ -56,7 +56,8 @@ export class CaptionPanel {
       else {
         const [{ exit }] = data.results;
         showTokens(list, exit.decoder.tokens, exit.decoder.layers);
-        showBranches(find("branches"), exit);
+        const { encoding } = this.state.model;
+        showBranches(find("branches"), exit, encoding === "joint" ? "" : ", encoded once");
         return data;
       }
     }

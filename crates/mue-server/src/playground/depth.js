@@ -46,11 +46,11 @@ export function markDifferences(list, kept, other) {
   });
 }
 
-/** Bars of the three branches. */
-export function showBranches(list, exit) {
+/** Bars of the three branches; of the text branch there may be something to say. */
+export function showBranches(list, exit, ofText = "") {
   const rows = [
     ["Image", exit.image.layer, exit.image.layers, ""],
-    ["Text", exit.text.layer, exit.text.layers, ""],
+    ["Text", exit.text.layer, exit.text.layers, ofText],
     ["Decoder", exit.decoder.mean_layer, exit.decoder.layers, exit.decoder.tokens?.length > 1 ? ", mean" : ""],
   ];
   rows.forEach(([name, layer, layers, what], place) => {

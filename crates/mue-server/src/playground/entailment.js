@@ -68,8 +68,8 @@ export class EntailmentPanel {
 
   /** Adds a row, and returns its input. */
   #add(text) {
-    const input = make("input", { type: "text", value: text, autocomplete: "off", "aria-label": "Hypothesis", placeholder: "there is a red circle" });
-    const remove = make("button", { type: "button", className: "remove", "aria-label": "Remove this hypothesis" }, "×");
+    const input = make("input", { type: "text", value: text, autocomplete: "off", placeholder: "there is a red circle" });
+    const remove = make("button", { type: "button", className: "remove" }, "×");
     const verdict = make("div", { className: "verdict", hidden: true });
     const row = make("li", { className: "hypothesis" }, make("div", { className: "row" }, input, remove), verdict);
     input.addEventListener("input", () => {
@@ -79,7 +79,7 @@ export class EntailmentPanel {
     });
     remove.addEventListener("click", () => this.#remove(row));
     this.list.append(row);
-    this.#bound();
+    this.#count();
     return input;
   }
 
@@ -87,12 +87,17 @@ export class EntailmentPanel {
     const neighbour = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
     this.edited = true;
-    this.#bound();
+    this.#count();
     (neighbour ? sentence(neighbour) : find("add")).focus();
     this.ask(0);
   }
 
-  #bound() {
+  /** Numbers the rows, for those who hear them, and lets there be no more than the server takes. */
+  #count() {
+    [...this.list.children].forEach((row, place) => {
+      sentence(row).setAttribute("aria-label", `Hypothesis ${place + 1}`);
+      row.querySelector(".remove").setAttribute("aria-label", `Remove hypothesis ${place + 1}`);
+    });
     find("add").disabled = this.list.children.length >= this.state.model.limits.hypotheses_max;
   }
 }

@@ -6,7 +6,10 @@ import { SAMPLES } from "./samples.js";
 
 /** Calls `chosen({blob, name, url, sample})` whenever there is another picture, or `failed(error, again)`. */
 export function pictures(chosen, failed) {
+  /** Counts choices: a sample that arrives after another choice is not wanted any more. */
+  let turn = 0;
   const use = (picture, alt) => {
+    turn += 1;
     show(picture, alt);
     chosen(picture);
   };
@@ -17,10 +20,13 @@ export function pictures(chosen, failed) {
   };
   const useSample = async (sample) => {
     const url = `playground/samples/${sample.file}`;
+    turn += 1;
+    const own = turn;
     try {
-      use({ blob: await file(url), name: sample.file, url, sample }, sample.shows);
+      const blob = await file(url);
+      if (own === turn) use({ blob, name: sample.file, url, sample }, sample.shows);
     } catch (error) {
-      failed(error, () => useSample(sample));
+      if (own === turn) failed(error, () => useSample(sample));
     }
   };
   find("file").addEventListener("change", (event) => {

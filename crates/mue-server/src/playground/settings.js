@@ -16,11 +16,33 @@ const NOTES = {
   thresholds: "A token leaves a branch after the first layer that hardly changes it: when its input and output are more similar than this.",
 };
 
-/** Branches that exit on their own; in joint encoding the image's threshold is the encoder's. */
-function branches({ encoding }) {
-  return encoding === "joint"
-    ? [["image", "Encoder"], ["decoder", "Decoder"]]
-    : [["image", "Image"], ["text", "Text"], ["decoder", "Decoder"]];
+/**
+ * Branches of a task that exit on their own. In joint encoding the image's threshold is the encoder's; apart,
+ * the prompt of captions is constant and encoded once, so that its exit would save nothing.
+ */
+function branches({ encoding }, task) {
+  if (encoding === "joint") return [["image", "Encoder"], ["decoder", "Decoder"]];
+  const text = task === "caption" ? [] : [["text", "Text"]];
+  return [["image", "Image"], ...text, ["decoder", "Decoder"]];
+}
+
+/** Where a slider begins whose branch the model leaves by something else than a similarity. */
+const START = 0.95;
+
+/** Where the slider of a branch begins: at the model's own similarity, or somewhere that shows exits. */
+function start(rule) {
+  if (rule === "full") return null;
+  // Of a threshold per layer those beyond a similarity only say "never here" and "here at the latest".
+  return rule?.similarity?.find((threshold) => Math.abs(threshold) <= 1) ?? rule?.decay?.threshold ?? START;
+}
+
+/** The sliders of a task. */
+function sliders(model, task) {
+  return branches(model, task).map(([branch, name]) => {
+    const threshold = new Threshold(branch, name);
+    threshold.value = start(model.exits[task].auto?.[branch]);
+    return threshold;
+  });
 }
 
 export class Settings {
@@ -29,11 +51,9 @@ export class Settings {
     this.model = model;
     this.task = "caption";
     this.form = find("exits");
-    this.thresholds = branches(model).map(([branch, name]) => new Threshold(branch, name));
-    find("thresholds").replaceChildren(...this.thresholds.map((threshold) => threshold.element));
+    this.sliders = { caption: sliders(model, "caption"), entailment: sliders(model, "entailment") };
     this.#search(find("beam"), model.search.beam_size, model.limits.beam_size_max);
     this.#search(find("tokens"), model.search.max_tokens, model.limits.max_tokens_max);
-    this.#startAt(model.exits.caption.auto);
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => {
       this.#show();
@@ -46,6 +66,7 @@ export class Settings {
   show(task) {
     this.task = task;
     this.points = operatingPoints(this.model.exits[task].calibration);
+    find("thresholds").replaceChildren(...this.thresholds.map((threshold) => threshold.element));
     find("search").hidden = task !== "caption";
     // What is not asked for need not be valid.
     for (const input of find("search").querySelectorAll("input")) input.disabled = task !== "caption";
@@ -57,6 +78,11 @@ export class Settings {
     at.max = Math.max(0, this.points.length - 1);
     this.#mark();
     this.#show();
+  }
+
+  /** The sliders of the task that is shown. */
+  get thresholds() {
+    return this.sliders[this.task];
   }
 
   get mode() {
@@ -86,13 +112,6 @@ export class Settings {
 
   #search(input, value, most) {
     Object.assign(input, { max: most, value: Math.min(value, most) });
-  }
-
-  /** Sliders begin where the model's own exits are. */
-  #startAt(rules) {
-    for (const threshold of this.thresholds) {
-      threshold.value = rules?.[threshold.branch]?.similarity?.[0] ?? null;
-    }
   }
 
   #show() {

@@ -12,7 +12,8 @@ export class Threshold {
   constructor(branch, name) {
     this.branch = branch;
     const id = `threshold-${branch}`;
-    this.output = make("output", { htmlFor: id });
+    // The slider itself says its value to those who hear the page.
+    this.output = make("output", { htmlFor: id, "aria-live": "off" });
     this.input = make("input", { id, type: "range", min: 0, max: STEPS, step: 1 });
     const ends = make("span", { className: "ends", "aria-hidden": "true" }, make("span", {}, "sooner"), make("span", {}, "deeper"));
     this.element = make("div", { className: "slider" }, make("label", { htmlFor: id }, name), this.output, this.input, ends);

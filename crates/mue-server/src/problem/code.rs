@@ -16,6 +16,7 @@ pub(crate) enum Code {
     ReloadInProgress,
     BodyTooLarge,
     UnsupportedMediaType,
+    UnsupportedEncoding,
     InvalidRequest,
     InvalidImage,
     ImageTooLarge,
@@ -35,7 +36,7 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every kind.
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::MalformedBody,
         Self::Unauthorized,
         Self::KeysRequired,
@@ -45,6 +46,7 @@ impl Code {
         Self::ReloadInProgress,
         Self::BodyTooLarge,
         Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::ImageTooLarge,
@@ -78,7 +80,9 @@ impl Code {
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::ReloadInProgress => StatusCode::CONFLICT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
             Self::InvalidRequest
             | Self::InvalidImage
             | Self::ImageTooLarge
@@ -114,6 +118,9 @@ impl Code {
             Self::BodyTooLarge => ("body_too_large", "The body is too large"),
             Self::UnsupportedMediaType => {
                 ("unsupported_media_type", "The body has an unsupported media type")
+            }
+            Self::UnsupportedEncoding => {
+                ("unsupported_encoding", "The body has an unsupported content encoding")
             }
             Self::InvalidRequest => ("invalid_request", "The request is not valid"),
             Self::InvalidImage => ("invalid_image", "The image cannot be used"),

@@ -24,7 +24,7 @@ fn guarded() -> Config {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_route_but_health_needs_a_key() {
+async fn what_the_server_knows_and_does_needs_a_key_and_its_pages_do_not() {
     let server = Server::with(guarded());
     for path in ["/v1/models", "/metrics"] {
         let refused = server.get(path).await;
@@ -37,11 +37,12 @@ async fn every_route_but_health_needs_a_key() {
         assert_eq!(ask(&server, path, "bearer abracadabra").await.status, 200);
     }
     let body = serde_json::json!({});
-    for path in ["/v1/caption", "/v1/entailment"] {
+    for path in ["/v1/caption", "/v1/entailment", "/v1/admin/reload"] {
         server.post(path, &body).await.assert_problem(401, "unauthorized");
     }
-    assert_eq!(server.get("/health/live").await.status, 200);
-    assert_eq!(server.get("/health/ready").await.status, 200);
+    for path in ["/health/live", "/health/ready", "/openapi.json", "/docs", "/"] {
+        assert_eq!(server.get(path).await.status, 200, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -65,6 +66,22 @@ async fn pages_of_known_origins_may_ask() {
     assert_eq!(known.headers["access-control-allow-origin"], "https://example.org");
     let unknown = ask("https://example.com").await;
     assert!(!unknown.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_whether_they_may_ask_has_not_asked_for_a_caption() {
+    let server = Server::with(Config { cors_origins: vec!["*".into()], ..Config::default() });
+    for method in [Method::OPTIONS, Method::GET] {
+        let request = Request::builder().method(method).uri("/v1/caption");
+        let request = request.header("access-control-request-method", "POST");
+        let request = request.header("origin", "https://example.org");
+        server.send(request.body(Body::empty()).unwrap()).await;
+    }
+    let metrics = server.get("/metrics").await.text;
+    let requests = metrics.lines().filter(|line| line.starts_with("mue_requests_total{"));
+    assert!(requests.clone().count() > 2, "{metrics}");
+    assert!(requests.clone().all(|line| line.ends_with(" 0")), "{metrics}");
+    assert!(!metrics.contains("mue_request_duration_seconds_count"), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

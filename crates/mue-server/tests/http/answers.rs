@@ -46,6 +46,28 @@ async fn a_picture_is_captioned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn base64_is_read_as_it_is_written_elsewhere() {
+    let server = Server::new();
+    let encoded = picture([200, 0, 0]);
+    let lines: Vec<_> = encoded.as_bytes().chunks(76).map(String::from_utf8_lossy).collect();
+    let escaped = encoded.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
+    let mut captions = Vec::new();
+    for image in [
+        encoded.clone(),
+        format!("{}\r\n", lines.join("\r\n")),
+        format!(" {}", encoded.replace('+', "-").replace('/', "_").trim_end_matches('=')),
+        format!("data:image/png;base64, {encoded}"),
+        format!("data:image/png;base64,{escaped}"),
+    ] {
+        let asked = json!({"image": image, "beam_size": 1, "max_tokens": 4, "exit": "off"});
+        let answer = server.post("/v1/caption", &asked).await;
+        assert_eq!(answer.status, 200, "{image}: {}", answer.text);
+        captions.push(answer.json()["results"].clone());
+    }
+    assert!(captions.iter().all(|caption| *caption == captions[0]), "{captions:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_answered_in_its_order_as_each_alone() {
     let server = Server::new();
     let colours = [[200, 0, 0], [0, 200, 0], [0, 0, 200]];
@@ -98,6 +120,21 @@ async fn the_model_is_described() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hypothesis_has_so_many_tokens() {
+    let server = Server::new();
+    let models = server.get("/v1/models").await.json();
+    let limits = &models["models"][0]["limits"];
+    let tokens_max = limits["text_tokens_max"].as_u64().unwrap() as usize;
+    assert!(tokens_max < limits["text_words_max"].as_u64().unwrap() as usize, "{limits}");
+    let ask = |tokens: usize| {
+        let asked = json!({"image": picture([1, 2, 3]), "hypothesis": "a ".repeat(tokens)});
+        async { server.post("/v1/entailment", &{ asked }).await }
+    };
+    assert_eq!(ask(tokens_max).await.status, 200);
+    ask(tokens_max + 1).await.assert_problem(422, "invalid_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_keeps_its_id_if_it_is_a_reasonable_one() {
     let server = Server::new();
     let ask = |id: &str| {
@@ -126,7 +163,8 @@ async fn what_is_answered_is_counted() {
         "mue_http_responses_total{route=\"none\",status=\"404\"} 1",
         "mue_exits_total{task=\"caption\",branch=\"image\",layer=\"3\"} 1",
         "mue_early_exits_total{task=\"caption\",branch=\"image\"} 0",
-        "mue_layers_possible_total{task=\"caption\",branch=\"text\"} 3",
+        "mue_layers_possible_total{task=\"caption\",branch=\"image\"} 3",
+        "mue_layers_possible_total{task=\"entailment\",branch=\"text\"} 0",
         "mue_stage_duration_seconds_count{task=\"caption\",stage=\"decode\"} 1",
         "mue_active_rows_sum{branch=\"image\",layer=\"1\"} 1",
         "mue_ended_total{outcome=\"finished\",stage=\"decode\"} 1",
@@ -141,6 +179,8 @@ async fn what_is_answered_is_counted() {
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
+    let of_the_prompt = "task=\"caption\",branch=\"text\"";
+    assert!(!metrics.contains(of_the_prompt), "captions run nothing through the text branch");
     let described = |name: &str| metrics.contains(&format!("# HELP {name} "));
     let names = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     for name in names.filter_map(|line| line.split(' ').next()) {

@@ -14,17 +14,23 @@ async fn send<T: AsRef<[u8]>>(
     texts: &[(&str, T)],
     files: &[Vec<u8>],
 ) -> Response {
+    let named = |name: &str| format!("name=\"{name}\"");
+    let texts = texts.iter().map(|(name, text)| (named(name), text.as_ref()));
+    let file = |file| (String::from("name=\"image\"; filename=\"a.png\""), file);
+    let files = files.iter().map(Vec::as_slice).map(file);
+    send_parts(server, path, texts.chain(files)).await
+}
+
+/// Sends a form of parts: what follows `form-data` in the disposition, and the content.
+async fn send_parts(
+    server: &Server,
+    path: &str,
+    parts: impl IntoIterator<Item = (String, &[u8])>,
+) -> Response {
     let mut body = Vec::new();
-    for (name, text) in texts {
-        let part = "--edge\r\ncontent-disposition: form-data; name=";
-        body.extend(format!("{part}\"{name}\"\r\n\r\n").bytes());
-        body.extend(text.as_ref());
-        body.extend(b"\r\n");
-    }
-    for file in files {
-        let part = "--edge\r\ncontent-disposition: form-data; name=\"image\"; filename=\"a.png\"";
-        body.extend(format!("{part}\r\ncontent-type: image/png\r\n\r\n").bytes());
-        body.extend(file);
+    for (names, content) in parts {
+        body.extend(format!("--edge\r\ncontent-disposition: form-data; {names}\r\n\r\n").bytes());
+        body.extend(content);
         body.extend(b"\r\n");
     }
     body.extend(b"--edge--\r\n");
@@ -65,6 +71,68 @@ async fn a_form_has_so_many_parts() {
     refused.assert_problem(422, "invalid_request");
     assert!(refused.text.contains("hypotheses occurs more than 2 times"), "{}", refused.text);
     assert_eq!(send(&server, "/v1/entailment", &texts[..2], &files[..1]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_of_another_name_is_named_before_anybody_reads_it() {
+    let (server, picture) = (Server::new(), png([1, 2, 3]));
+    for name in ["images", "image[]", "file", "Image"] {
+        let names = format!("name=\"{name}\"; filename=\"a.png\"");
+        let refused = send_parts(&server, "/v1/caption", [(names, picture.as_slice())]).await;
+        refused.assert_problem(422, "invalid_request");
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(&format!("unknown field `{name}`")), "{detail}");
+        assert!(
+            detail.contains("send files as `image`") && detail.contains("`beam_size`"),
+            "{detail}"
+        );
+    }
+    let nameless = [(String::from("filename=\"a.png\""), picture.as_slice())];
+    let refused = send_parts(&server, "/v1/caption", nameless).await;
+    refused.assert_problem(422, "invalid_request");
+    assert!(refused.text.contains("a field without a name"), "{}", refused.text);
+    let of_another_task = [("hypothesis", "a"), ("stream", "true")];
+    let refused = send(&server, "/v1/entailment", &of_another_task, &[picture]).await;
+    assert!(refused.text.contains("unknown field `stream`"), "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_may_be_a_text_that_says_so() {
+    let server = Server::new();
+    let uri = format!("data:image/png;base64,{}", picture([200, 0, 0]));
+    let texts = [("image", uri.as_str()), ("beam_size", "1"), ("exit", "off")];
+    let text = send(&server, "/v1/caption", &texts, &[]).await.json();
+    let file = send(&server, "/v1/caption", &texts[1..], &[png([200, 0, 0])]).await.json();
+    assert!(text["results"][0]["caption"].is_string(), "{text}");
+    assert_eq!(text["results"], file["results"]);
+    let url = [("image", "http://example.org/cat.png")];
+    send(&server, "/v1/caption", &url, &[]).await.assert_problem(422, "image_url_refused");
+    // Without a file name, and still a file.
+    let nameless = [("image", png([200, 0, 0]))];
+    assert_eq!(send(&server, "/v1/caption", &nameless, &[]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_needs_a_boundary() {
+    let request = Request::post("/v1/caption").header("content-type", "multipart/form-data");
+    let refused = Server::new().send(request.body(Body::from("--edge--")).unwrap()).await;
+    refused.assert_problem(400, "malformed_body");
+    assert!(refused.text.contains("no boundary"), "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_written_as_forms_write_them() {
+    let (server, picture) = (Server::new(), [png([1, 2, 3])]);
+    let texts = [("trace", "False"), ("stream", "0"), ("exit", ""), ("max_tokens", "")];
+    let answer = send(&server, "/v1/caption", &texts, &picture).await.json();
+    assert!(answer["results"][0]["exit"]["decoder"].get("tokens").is_none(), "{answer}");
+    let texts = [("hypotheses", "[\"a red circle\", \"a cat\"]"), ("premise", "")];
+    let answer = send(&server, "/v1/entailment", &texts, &picture).await.json();
+    assert_eq!(answer["results"][1]["hypothesis"], "a cat", "{answer}");
+    let texts = [("hypothesis", "a"), ("hypothesis", "b")];
+    let refused = send(&server, "/v1/entailment", &texts, &picture).await;
+    refused.assert_problem(422, "invalid_request");
+    assert!(refused.text.contains("send several as `hypotheses`"), "{}", refused.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

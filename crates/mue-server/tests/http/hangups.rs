@@ -88,6 +88,19 @@ async fn hang_up_in(stage: &'static str, stream: bool) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_its_body_arrives() {
+    let server = Server::new();
+    let running = Running::new(&server).await;
+    let mut client = running.connect().await;
+    let asked = request("POST /v1/caption", &"x".repeat(100));
+    client.write_all(&asked.as_bytes()[..asked.len() - 10]).await.unwrap();
+    server.until_metric("mue_requests_active 1").await;
+    drop(client);
+    server.until_metric("mue_ended_total{outcome=\"cancelled\",stage=\"body\"} 1").await;
+    server.until_metric("mue_requests_active 0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn in_the_queue() {
     hang_up_in("queue", false).await;
     hang_up_in("queue", true).await;

@@ -33,10 +33,28 @@ async fn a_drain_finishes_what_is_in_flight_and_refuses_the_rest() {
     assert_eq!(status(&refused), "503");
     assert!(refused.contains("shutting_down"), "{refused}");
     assert_eq!(status(&running.call("GET /health/live", "").await), "200");
-    assert_eq!(status(&running.call("POST /v1/caption", &asked).await), "503");
+    let refused = running.call("POST /v1/caption", &asked).await;
+    assert_eq!(status(&refused), "503");
+    assert!(refused.contains("retry-after: 5"), "{refused}");
     slow.write_all(second.as_bytes()).await.unwrap();
-    assert_eq!(status(&rest(&mut slow).await), "503", "it was not complete when the drain began");
+    assert_eq!(status(&rest(&mut slow).await), "200", "it was let in before the drain began");
     running.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_may_be_ended_at_once() {
+    let server = Server::with(Config { drain_s_max: 3600, ..Config::default() });
+    let mut running = Running::new(&server).await;
+    let mut slow = running.connect().await;
+    let half = request("POST /v1/caption", &"x".repeat(100));
+    slow.write_all(&half.as_bytes()[..half.len() - 10]).await.unwrap();
+    server.until_metric("mue_requests_active 1").await;
+    running.stop();
+    while status(&running.call("GET /health/ready", "").await) != "503" {}
+    server.app.end_drain();
+    assert_eq!(status(&rest(&mut slow).await), "503");
+    running.stopped().await;
+    server.until_metric("mue_ended_total{outcome=\"refused\",stage=\"body\"} 1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,6 +31,30 @@ async fn a_full_queue_is_told_before_any_picture_is_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_can_never_be_valid_takes_no_rows_and_decodes_nothing() {
+    let config = Config { queue_rows_max: 8, rows_max: 4, ..Config::default() };
+    let server = Server::with(config);
+    let _permit = server.batcher.reserve(7, Instant::now()).unwrap();
+    let images = [BROKEN, BROKEN];
+    for (field, value, code) in [
+        ("max_tokens", json!(64), "invalid_request"),
+        ("exit", json!({"quality": 0.9}), "invalid_request"),
+        ("deadline_ms", json!(0), "invalid_request"),
+        ("beam_size", json!(5), "too_many_rows"),
+    ] {
+        let mut asked = json!({"images": images, "beam_size": 1});
+        asked[field] = value;
+        server.post("/v1/caption", &asked).await.assert_problem(422, code);
+    }
+    for hypotheses in [["a", ""], ["a", &"a ".repeat(79)]] {
+        let asked = json!({"image": BROKEN, "hypotheses": hypotheses});
+        server.post("/v1/entailment", &asked).await.assert_problem(422, "invalid_request");
+    }
+    let asked = json!({"images": images, "beam_size": 1});
+    server.post("/v1/caption", &asked).await.assert_problem(429, "queue_full");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_without_any_room_makes_nothing_of_a_body() {
     let server = Server::with(Config { queue_rows_max: 4, ..Config::default() });
     let permit = server.batcher.reserve(4, Instant::now()).unwrap();
@@ -117,7 +141,8 @@ async fn requests_under_way_are_bounded() {
     server.until_queued(1).await;
     let response = server.post("/v1/caption", &json!({"image": BROKEN})).await;
     response.assert_problem(429, "too_many_requests");
-    server.get("/health/ready").await;
+    assert_eq!(response.headers["retry-after"], "1");
+    assert_eq!(server.get("/health/ready").await.status, 200, "health takes no place");
     first.abort();
 }
 

@@ -17,6 +17,26 @@ async fn bodies_that_cannot_be_read() {
     let text = Request::post("/v1/caption").header("content-type", "text/plain");
     let response = server.send(text.body(Body::from("{}")).unwrap()).await;
     response.assert_problem(415, "unsupported_media_type");
+    assert!(!response.headers.contains_key("accept-encoding"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_is_sent_as_it_is() {
+    let server = Server::new();
+    let send = |coding: &'static str| {
+        let mut request = post("/v1/caption", json!({"image": picture([1, 2, 3])}).to_string());
+        request.headers_mut().insert("content-encoding", coding.parse().unwrap());
+        server.send(request)
+    };
+    for coding in ["gzip", "identity, br"] {
+        let refused = send(coding).await;
+        refused.assert_problem(415, "unsupported_encoding");
+        assert_eq!(refused.headers["accept-encoding"], "identity");
+        assert!(refused.text.contains(&coding[coding.len() - 2..]), "{}", refused.text);
+    }
+    for coding in ["identity", "Identity", ""] {
+        assert_eq!(send(coding).await.status, 200, "{coding}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

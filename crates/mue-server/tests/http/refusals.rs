@@ -66,6 +66,34 @@ async fn who_is_refused_further_in_may_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whose_body_is_announced_too_large_is_answered_at_once() {
+    let server = Server::with(Config { body_bytes_max: 1000, ..Config::default() });
+    let running = Running::new(&server).await;
+    for (expect, part) in [("", ""), ("", "{\"image\": \""), ("expect: 100-continue\r\n", "")] {
+        let mut stream = running.connect().await;
+        let head =
+            format!("{CAPTION}host: localhost\r\ncontent-length: 1000000000\r\n{expect}\r\n");
+        stream.write_all(format!("{head}{part}").as_bytes()).await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert_eq!(status(&answer), "413", "{answer}");
+        assert!(answer.contains("\"code\":\"body_too_large\""), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+        assert!(!answer.contains("100 Continue"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_large_a_body_finds_the_answer() {
+    let server = Server::with(Config { body_bytes_max: BODY.len() - 1, ..Config::default() });
+    let running = Running::new(&server).await;
+    let mut stream = running.connect().await;
+    let head = format!("{CAPTION}host: localhost\r\ncontent-length: {}\r\n\r\n", BODY.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&BODY).await.unwrap();
+    assert_eq!(status(&rest(&mut stream).await), "413");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whose_body_is_not_read_to_its_end_is_told() {
     let sent = format!("{CAPTION}host: localhost\r\ncontent-length: 400\r\n");
     let (half, whole) = (" ".repeat(200), " ".repeat(400));

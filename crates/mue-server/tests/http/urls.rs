@@ -84,12 +84,25 @@ async fn a_picture_is_fetched_and_redirects_are_followed() {
         let answer = caption(&server, &pictures.url(name)).await;
         assert_eq!(answer.status, 200, "{}", answer.text);
     }
+    let answer = caption(&server, &format!(" {}\n", pictures.url("cat.png"))).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
     let asked = json!({
         "images": [pictures.url("cat.png"), crate::server::picture([1, 2, 3])],
         "beam_size": 1, "max_tokens": 2,
     });
     let answer = server.post("/v1/caption", &asked).await;
     assert_eq!(answer.json()["results"].as_array().unwrap().len(), 2, "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_fetched_for_a_request_that_cannot_be_valid() {
+    let pictures = Pictures::new().await;
+    let server = Server::with(pictures.config());
+    let asked = json!({"image": pictures.url("cat.png"), "max_tokens": 64});
+    server.post("/v1/caption", &asked).await.assert_problem(422, "invalid_request");
+    let asked = json!({"image": pictures.url("cat.png"), "hypothesis": "a ".repeat(79)});
+    server.post("/v1/entailment", &asked).await.assert_problem(422, "invalid_request");
+    assert_eq!(pictures.asked.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
