@@ -89,6 +89,41 @@ fn decoding_delays_a_small_refill_by_its_bound_only() {
 }
 
 #[test]
+fn a_refill_is_as_large_as_what_it_encodes() {
+    let beams = Plan { rows: Rows { encode: 1, decode: 5 }, ..plan(1, 1) };
+    let mut scene = Scene::new(config(1, 3, 2));
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _first = scene.one(beams);
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1", "five beams encode as one row");
+    let _second = scene.one(beams);
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1 b2");
+}
+
+#[test]
+fn a_full_cohort_waits_for_nobody() {
+    let mut scene = Scene::new(Config { cohort_rows_max: 2, ..config(1, 9, 3) });
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _new = [scene.one(plan(1, 1)), scene.one(plan(1, 1))];
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 b2");
+}
+
+#[test]
+fn a_refill_counts_only_what_there_is_room_for() {
+    let beams = Plan { rows: Rows { encode: 1, decode: 5 }, ..plan(1, 1) };
+    let mut scene = Scene::new(Config { rows_max: 8, ..config(1, 3, 2) });
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _new = [scene.one(beams), scene.one(beams)];
+    scene.turns(4);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1 d1 d1 b1", "one of them, when it has waited");
+}
+
+#[test]
 fn static_batches_wait_for_their_slowest() {
     let mut scene = Scene::new(Config { policy: Policy::Static, ..Config::default() });
     let mut early = scene.one(plan(1, 1));
