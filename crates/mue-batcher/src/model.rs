@@ -55,7 +55,7 @@ impl Rows {
 /// The worker calls it from one thread. Per request, it begins to encode once, is reported ready or
 /// failed by one [`encode`](Self::encode), joins a decode set once, and is reported finished or
 /// failed by one [`decode`](Self::decode). A `retain` may take it out in between. Reports about
-/// requests that the model does not hold are ignored.
+/// requests that the model does not hold in the stage that it reports of are ignored.
 ///
 /// A panic in any method costs the requests in flight and the model, which is built anew.
 pub trait BatchModel: Sized {

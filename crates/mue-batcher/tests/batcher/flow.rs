@@ -3,7 +3,7 @@
 use mue_batcher::{Config, Policy, Rows, Turn};
 
 use crate::fake::{Plan, plan};
-use crate::recorder::Seen;
+use crate::recorder::{Decoded, Seen};
 use crate::scene::{Scene, Terms, answered, events, ms, verdict};
 
 fn config(encode_steps_max: u32, decode_steps_max: u32, refill_rows_min: usize) -> Config {
@@ -174,6 +174,7 @@ fn the_observer_sees_every_step() {
     assert!(matches!(seen[3], Seen::CohortStarted(start) if start.rows == 1));
     assert!(matches!(seen[4], Seen::Encoded(step) if (step.layer, step.ready) == (1, 1)));
     assert_eq!(seen[5], Seen::Joined(vec![id], 1));
-    assert_eq!(seen[6], Seen::Decoded(1, vec![1]));
+    let decoded = Decoded { held_rows: 1, layer_rows: vec![1], beside_encode: false };
+    assert_eq!(seen[6], Seen::Decoded(decoded));
     assert!(matches!(seen[7], Seen::Ended(one, end) if one == id && end.timing.total() == ms(3)));
 }

@@ -81,7 +81,7 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     (STAGE_DURATION, "Time of answered requests by task and stage"),
     (QUEUE_WAIT, "Time in the queue of requests that were admitted"),
     (COHORT_ROWS, "Rows that began to encode together"),
-    (DECODE_ROWS, "Rows of a decoder step"),
+    (DECODE_ROWS, "Rows held in a decoder step: one per beam of every request in it"),
     (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
     (QUALITY_FLOOR, "Quality floors that requests ask for, by task"),
     (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),

@@ -47,7 +47,7 @@ impl Observer for Metrics {
     }
 
     fn decode_step(&self, step: &DecodeStep<'_>) {
-        self.histogram(names::DECODE_ROWS, &[]).record(step.rows as f64);
+        self.histogram(names::DECODE_ROWS, &[]).record(step.held_rows as f64);
         if !step.beside_encode {
             self.step("decode", step.duration);
         }
