@@ -93,8 +93,14 @@ pub trait BatchModel: Sized {
     /// Makes an empty decode set; called once in the life of a model.
     fn begin_decode(&mut self) -> Self::DecodeSet;
 
-    /// Adds encoded requests to the set.
-    fn join(&mut self, set: &mut Self::DecodeSet, encoded: Vec<(RequestId, Self::Encoded)>);
+    /// Adds encoded requests to the set. Events are heard of those alone that `streams` names, so the
+    /// others need none.
+    fn join(
+        &mut self,
+        set: &mut Self::DecodeSet,
+        encoded: Vec<(RequestId, Self::Encoded)>,
+        streams: &dyn Fn(RequestId) -> bool,
+    );
 
     /// Decodes one token of every row. Not called on an empty set.
     fn decode(&mut self, set: &mut Self::DecodeSet) -> DecodeReport<Self>;

@@ -119,10 +119,12 @@ impl<M: BatchModel> Worker<M> {
     pub(super) fn decode(&mut self, encodes: bool, clock: &dyn Fn() -> Instant) -> Turn {
         let before = clock();
         let mut joining = Vec::new();
+        let live = &self.live;
+        let streams = |id| live.get(id).is_some_and(|one| one.reply.events.is_some());
         let reports = self.machine.call(|Running { model, cohort, set, ready }| {
             joining.extend(ready.iter().map(|(id, _)| *id));
             if !ready.is_empty() {
-                model.join(set, std::mem::take(ready));
+                model.join(set, std::mem::take(ready), &streams);
             }
             if !encodes {
                 return (None, model.decode(set));

@@ -1,6 +1,6 @@
 //! A model that does as each request's plan says, and a world that watches what it computes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -57,6 +57,8 @@ pub(crate) struct World {
     pub(crate) ends: HashMap<usize, Instant>,
     /// Layers and tokens computed for each request.
     pub(crate) computed: HashMap<usize, (usize, usize)>,
+    /// Requests that were said to stream.
+    pub(crate) streaming: HashSet<usize>,
     /// Rows of each step, by kind: `b`egin, `e`ncode, `d`ecode; and `p`anics, of no rows.
     pub(crate) steps: Vec<(char, usize)>,
     /// What a step should not have computed.
@@ -78,6 +80,7 @@ impl Shared {
             step: Duration::from_millis(1),
             ends: HashMap::new(),
             computed: HashMap::new(),
+            streaming: HashSet::new(),
             steps: Vec::new(),
             wrongs: Vec::new(),
             builds_to_fail: 0,
@@ -216,8 +219,18 @@ impl BatchModel for Fake {
         Vec::new()
     }
 
-    fn join(&mut self, set: &mut Vec<Place>, encoded: Vec<(RequestId, Place)>) {
-        set.extend(encoded.into_iter().map(|(_, place)| place));
+    fn join(
+        &mut self,
+        set: &mut Vec<Place>,
+        encoded: Vec<(RequestId, Place)>,
+        streams: &dyn Fn(RequestId) -> bool,
+    ) {
+        for (id, place) in encoded {
+            if streams(id) {
+                self.shared.world().streaming.insert(place.input.key);
+            }
+            set.push(place);
+        }
     }
 
     fn decode(&mut self, set: &mut Vec<Place>) -> DecodeReport<Self> {

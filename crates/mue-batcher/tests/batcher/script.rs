@@ -139,6 +139,7 @@ impl Run {
                 let world = self.scene.shared.world();
                 let computed = world.computed[&told.key];
                 assert_eq!(computed, (plan.layers, plan.tokens), "its own depth and no more");
+                assert_eq!(world.streaming.contains(&told.key), told.stream);
                 assert_eq!(events.len(), if told.stream { plan.tokens } else { 0 });
                 assert_eq!(answer.batch.decode_steps as usize, plan.tokens);
                 Outcome::Finished
