@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
 
+mod builds;
 mod depth;
 mod folder;
 mod images;
