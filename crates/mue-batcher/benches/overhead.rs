@@ -51,7 +51,7 @@ impl BatchModel for Nothing {
         Vec::new()
     }
 
-    fn join(&mut self, set: &mut Places, encoded: Places) {
+    fn join(&mut self, set: &mut Places, encoded: Places, _streams: &dyn Fn(RequestId) -> bool) {
         set.extend(encoded.into_iter().map(|(id, _)| (id, 2 + 2 * (u64::from(id) as u32 % 2))));
     }
 

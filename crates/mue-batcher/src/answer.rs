@@ -38,6 +38,6 @@ pub struct BatchShare {
     pub cohort_rows: usize,
     /// Decode steps that it took part in.
     pub decode_steps: u64,
-    /// Mean rows of those steps, its own included; 0 if there were none.
+    /// Mean rows held in those steps, its own included; 0 if there were none.
     pub decode_rows_mean: f64,
 }

@@ -34,7 +34,7 @@ pub use answer::{Answer, BatchShare, Timing};
 pub use config::{Config, ConfigError};
 pub use error::{RequestError, Stage, SubmitError};
 pub use handle::{Handle, Load, Permit, Submission};
-pub use machine::BuildError;
+pub use machine::{BuildError, Panicked};
 pub use model::{BatchModel, DecodeReport, EncodeReport, RequestId, Rows};
 pub use observer::{CohortStart, DecodeStep, EncodeStep, End, NoObserver, Observer, Outcome};
 pub use observer::{Join, QueueDepth};

@@ -29,12 +29,12 @@ pub(crate) struct Counts {
     pub(crate) decoding_rows: usize,
 }
 
-/// Decode steps so far, and the rows of each added up: a request's share of batches is a difference
-/// of two of these.
+/// Decode steps so far, and the rows held in each added up: a request's share of batches is a
+/// difference of two of these.
 #[derive(Clone, Copy, Debug, Default)]
 struct Decoded {
     steps: u64,
-    rows: u64,
+    held_rows: u64,
 }
 
 /// How far a live request is.
@@ -46,6 +46,16 @@ pub(crate) enum Phase {
     Ready,
     /// In the decode set since then.
     Decoding(DecodeStart),
+}
+
+impl Phase {
+    /// Whether the model holds the request in its cohort, or in its decode set.
+    fn is_held_in(self, stage: Stage) -> bool {
+        matches!(
+            (self, stage),
+            (Self::Encoding, Stage::Encode) | (Self::Decoding(_), Stage::Decode)
+        )
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,13 +116,13 @@ impl<M: BatchModel> Live<M> {
     /// Notes that a request's encoding is complete; whether it is one that encodes.
     pub(crate) fn ready(&mut self, id: RequestId) -> bool {
         let Some(request) = self.requests.get_mut(&id) else { return false };
-        let encoding = matches!(request.phase, Phase::Encoding);
-        if encoding {
+        let encodes = request.phase.is_held_in(Stage::Encode);
+        if encodes {
             request.phase = Phase::Ready;
             self.counts.encoding_rows -= request.rows.encoded();
             self.counts.decoding_rows += request.rows.held();
         }
-        encoding
+        encodes
     }
 
     /// Notes that ready requests join the decode set.
@@ -127,11 +137,22 @@ impl<M: BatchModel> Live<M> {
     /// Counts a decode step of every row in the set.
     pub(crate) fn note_decode(&mut self) {
         self.decoded.steps += 1;
-        self.decoded.rows += self.counts.decoding_rows as u64;
+        self.decoded.held_rows += self.counts.decoding_rows as u64;
     }
 
     pub(crate) fn get(&self, id: RequestId) -> Option<&LiveRequest<M>> {
         self.requests.get(&id)
+    }
+
+    /// A request that the model holds in this stage.
+    pub(crate) fn get_in(&self, stage: Stage, id: RequestId) -> Option<&LiveRequest<M>> {
+        self.get(id).filter(|request| request.phase.is_held_in(stage))
+    }
+
+    /// Takes out a request that the model holds in this stage.
+    pub(crate) fn remove_from(&mut self, stage: Stage, id: RequestId) -> Option<LiveRequest<M>> {
+        self.get_in(stage, id)?;
+        self.remove(id)
     }
 
     pub(crate) fn remove(&mut self, id: RequestId) -> Option<LiveRequest<M>> {
@@ -181,7 +202,7 @@ impl<M: BatchModel> Live<M> {
         timing.encode = start.at.saturating_duration_since(*admitted);
         timing.decode = now.saturating_duration_since(start.at);
         batch.decode_steps = self.decoded.steps - start.decoded.steps;
-        let rows = self.decoded.rows - start.decoded.rows;
+        let rows = self.decoded.held_rows - start.decoded.held_rows;
         batch.decode_rows_mean = rows as f64 / batch.decode_steps.max(1) as f64;
         End { outcome, stage: Stage::Decode, timing, batch }
     }

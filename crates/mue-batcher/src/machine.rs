@@ -12,9 +12,23 @@ pub type BuildError = Box<dyn Error + Send + Sync>;
 
 pub(crate) type Factory<M> = Box<dyn FnMut() -> Result<M, BuildError> + Send>;
 
-/// The message of a panic.
-#[derive(Debug)]
-pub(crate) struct Panicked(pub(crate) String);
+/// A panic that was caught, with its message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Panicked(String);
+
+impl From<Box<dyn Any + Send>> for Panicked {
+    /// Of what [`catch_unwind`] caught.
+    fn from(payload: Box<dyn Any + Send>) -> Self {
+        Self(match payload.downcast::<String>() {
+            Ok(text) => *text,
+            Err(payload) => match payload.downcast::<&'static str>() {
+                Ok(text) => (*text).to_owned(),
+                Err(_) => "a panic without a message".to_owned(),
+            },
+        })
+    }
+}
 
 /// A model that may be down.
 ///
@@ -56,7 +70,7 @@ impl<M: BatchModel> Machine<M> {
         }));
         match built {
             Ok(running) => self.running = Some(running?),
-            Err(payload) => return Err(message(payload).into()),
+            Err(payload) => return Err(Panicked::from(payload).into()),
         }
         self.build_failures = 0;
         self.retry_at = None;
@@ -71,7 +85,7 @@ impl<M: BatchModel> Machine<M> {
         let running = self.running.as_mut().expect("only a running model holds requests");
         catch_unwind(AssertUnwindSafe(|| work(running))).map_err(|payload| {
             self.stop();
-            Panicked(message(payload))
+            payload.into()
         })
     }
 
@@ -80,15 +94,5 @@ impl<M: BatchModel> Machine<M> {
         let running = self.running.take();
         // What is dropped may be in any state after a panic. A second one tells nothing new.
         let _ = catch_unwind(AssertUnwindSafe(move || drop(running)));
-    }
-}
-
-fn message(payload: Box<dyn Any + Send>) -> String {
-    match payload.downcast::<String>() {
-        Ok(text) => *text,
-        Err(payload) => match payload.downcast::<&'static str>() {
-            Ok(text) => (*text).to_owned(),
-            Err(_) => "a panic without a message".to_owned(),
-        },
     }
 }

@@ -55,7 +55,7 @@ impl Rows {
 /// The worker calls it from one thread. Per request, it begins to encode once, is reported ready or
 /// failed by one [`encode`](Self::encode), joins a decode set once, and is reported finished or
 /// failed by one [`decode`](Self::decode). A `retain` may take it out in between. Reports about
-/// requests that the model does not hold are ignored.
+/// requests that the model does not hold in the stage that it reports of are ignored.
 ///
 /// A panic in any method costs the requests in flight and the model, which is built anew.
 pub trait BatchModel: Sized {
@@ -93,8 +93,14 @@ pub trait BatchModel: Sized {
     /// Makes an empty decode set; called once in the life of a model.
     fn begin_decode(&mut self) -> Self::DecodeSet;
 
-    /// Adds encoded requests to the set.
-    fn join(&mut self, set: &mut Self::DecodeSet, encoded: Vec<(RequestId, Self::Encoded)>);
+    /// Adds encoded requests to the set. Events are heard of those alone that `streams` names, so the
+    /// others need none.
+    fn join(
+        &mut self,
+        set: &mut Self::DecodeSet,
+        encoded: Vec<(RequestId, Self::Encoded)>,
+        streams: &dyn Fn(RequestId) -> bool,
+    );
 
     /// Decodes one token of every row. Not called on an empty set.
     fn decode(&mut self, set: &mut Self::DecodeSet) -> DecodeReport<Self>;

@@ -94,15 +94,16 @@ pub struct EncodeStep {
 pub struct Join<'a> {
     /// Which.
     pub requests: &'a [RequestId],
-    /// Rows of the set with them.
-    pub rows: usize,
+    /// Rows that the set holds with them.
+    pub held_rows: usize,
 }
 
 /// One token of every row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeStep<'a> {
-    /// Rows of the set.
-    pub rows: usize,
+    /// Rows that the set holds: what its requests may take, though the first step of several beams
+    /// computes one.
+    pub held_rows: usize,
     /// Rows computed at each decoder layer.
     pub layer_rows: &'a [usize],
     /// How long it took.

@@ -10,8 +10,8 @@ pub enum Policy {
         encode_steps_max: u32,
         /// Decode steps in a row while a cohort could start: what a newcomer can be delayed by.
         decode_steps_max: u32,
-        /// While rows decode, a smaller cohort than this does not start, but waits for company or
-        /// for `decode_steps_max`. One (or zero) never waits.
+        /// While rows decode, a cohort of fewer rows to encode than this does not start, but waits
+        /// for company or for `decode_steps_max`, unless it is full. One (or zero) never waits.
         refill_rows_min: usize,
     },
     /// A batch encodes whole, then decodes whole, and nobody joins: for comparison only. Answers
@@ -28,8 +28,10 @@ impl Default for Policy {
 /// What the next step may work on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Rows that may start a cohort now; zero while another encodes.
+    /// Rows to encode of the cohort that may start now; zero while another encodes.
     pub startable_rows: usize,
+    /// Whether that cohort is full.
+    pub startable_full: bool,
     /// Rows of the cohort that still encode.
     pub encoding_rows: usize,
     /// Rows in the decode set or ready to join it.
@@ -75,7 +77,7 @@ pub enum Step {
 ///
 /// Under [`Policy::Static`] a cohort starts on an empty machine and is finished stage by stage.
 pub fn choose(policy: &Policy, view: &View) -> Step {
-    let View { startable_rows, encoding_rows, decoding_rows, streaks } = *view;
+    let View { startable_rows, startable_full, encoding_rows, decoding_rows, streaks } = *view;
     if decoding_rows == 0 {
         return match (encoding_rows, startable_rows) {
             (0, 0) => Step::Rest,
@@ -90,7 +92,8 @@ pub fn choose(policy: &Policy, view: &View) -> Step {
         let is_last = streaks.encode + 1 >= encode_steps_max;
         return if is_last { Step::Both } else { Step::Encode };
     }
-    let worth_it = startable_rows >= refill_rows_min || streaks.decode >= decode_steps_max;
+    let is_large = startable_full || startable_rows >= refill_rows_min;
+    let worth_it = is_large || streaks.decode >= decode_steps_max;
     let may_start = startable_rows > 0 && streaks.encode < encode_steps_max;
     if worth_it && may_start { Step::Start } else { Step::Decode }
 }
@@ -121,6 +124,7 @@ mod tests {
         let rows = || prop_oneof![Just(0), 1..40usize];
         (rows(), rows(), rows()).prop_map(|(startable, encoding, decoding)| View {
             startable_rows: if encoding > 0 { 0 } else { startable },
+            startable_full: encoding == 0 && startable > 30,
             encoding_rows: encoding,
             decoding_rows: decoding,
             streaks: Streaks::default(),
@@ -208,6 +212,7 @@ mod tests {
         let view = View { startable_rows: 3, decoding_rows: 9, ..View::default() };
         assert_eq!(choose(&policy, &view), Step::Decode);
         assert_eq!(choose(&policy, &View { startable_rows: 4, ..view }), Step::Start);
+        assert_eq!(choose(&policy, &View { startable_full: true, ..view }), Step::Start);
         assert_eq!(choose(&policy, &View { decoding_rows: 0, ..view }), Step::Start);
         let waited = Streaks { encode: 0, decode: 3 };
         assert_eq!(choose(&policy, &View { streaks: waited, ..view }), Step::Start);

@@ -1,6 +1,8 @@
 //! What waits, and in which order it is admitted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Iter};
+use std::iter::Peekable;
 use std::time::{Duration, Instant};
 
 use crate::model::{RequestId, Rows};
@@ -33,6 +35,18 @@ pub(crate) struct Room {
     pub(crate) held_rows: usize,
     /// To encode together.
     pub(crate) encode_rows: usize,
+}
+
+impl Room {
+    /// Gives room to a request, if there is enough.
+    fn admit(&mut self, rows: Rows) -> bool {
+        let fits = rows.held() <= self.held_rows && rows.encoded() <= self.encode_rows;
+        if fits {
+            self.held_rows -= rows.held();
+            self.encode_rows -= rows.encoded();
+        }
+        fits
+    }
 }
 
 impl<T> Queue<T> {
@@ -81,10 +95,8 @@ impl<T> Queue<T> {
     /// ones, which could keep it waiting for ever.
     pub(crate) fn take(&mut self, mut room: Room) -> Vec<(RequestId, Waiting<T>)> {
         let mut taken = Vec::new();
-        while let Some((id, priority)) = self.first_fitting(room) {
+        while let Some((id, priority)) = self.first_admitted(&mut room) {
             let waiting = self.remove(id, priority).expect("the first request is queued");
-            room.held_rows -= waiting.rows.held();
-            room.encode_rows -= waiting.rows.encoded();
             taken.push((id, waiting));
         }
         taken
@@ -95,9 +107,12 @@ impl<T> Queue<T> {
         self.take(Room { held_rows: usize::MAX, encode_rows: usize::MAX })
     }
 
-    /// Rows to be held that [`take`](Self::take) would find, at most; zero if it would find none.
-    pub(crate) fn rows_fitting(&self, room: Room) -> usize {
-        self.first_fitting(room).map_or(0, |_| self.held_rows.min(room.held_rows))
+    /// Rows to encode of what [`take`](Self::take) would take.
+    pub(crate) fn encode_rows_fitting(&self, mut room: Room) -> usize {
+        self.in_order()
+            .take_while(|(_, waiting)| room.admit(waiting.rows))
+            .map(|(_, waiting)| waiting.rows.encoded())
+            .sum()
     }
 
     /// Whether waiting longer could not make the next cohort larger.
@@ -131,12 +146,25 @@ impl<T> Queue<T> {
         self.classes.iter().filter_map(|class| class.first_key_value().map(|(id, w)| (*id, w)))
     }
 
-    fn first_fitting(&self, room: Room) -> Option<(RequestId, Priority)> {
-        let (id, first) = self
-            .heads()
-            .min_by_key(|(id, first)| (first.priority.aged(first.arrived, self.aging), *id))?;
-        let fits = first.rows.held() <= room.held_rows && first.rows.encoded() <= room.encode_rows;
-        fits.then_some((id, first.priority))
+    /// Everything, first who is admitted first.
+    fn in_order(&self) -> impl Iterator<Item = (RequestId, &Waiting<T>)> {
+        let mut classes = self.classes.each_ref().map(|class| class.iter().peekable());
+        let first = |class: &mut Peekable<Iter<'_, RequestId, Waiting<T>>>| {
+            let (id, waiting) = class.peek()?;
+            Some((waiting.priority.aged(waiting.arrived, self.aging), **id))
+        };
+        std::iter::from_fn(move || {
+            let ahead = (0..classes.len())
+                .filter_map(|place| Some((first(&mut classes[place])?, place)))
+                .min()
+                .map(|(_, place)| place)?;
+            classes[ahead].next().map(|(id, waiting)| (*id, waiting))
+        })
+    }
+
+    fn first_admitted(&self, room: &mut Room) -> Option<(RequestId, Priority)> {
+        let (id, first) = self.in_order().next()?;
+        room.admit(first.rows).then_some((id, first.priority))
     }
 }
 
@@ -172,6 +200,10 @@ mod tests {
             let taken = self.queue.take(Room { held_rows, encode_rows });
             taken.into_iter().map(|(id, _)| id.into()).collect()
         }
+
+        fn fitting(&self, held_rows: usize, encode_rows: usize) -> usize {
+            self.queue.encode_rows_fitting(Room { held_rows, encode_rows })
+        }
     }
 
     #[test]
@@ -184,6 +216,8 @@ mod tests {
         scene.push(111, Priority::High, one, None);
         scene.push(99, Priority::Normal, one, None);
         scene.push(201, Priority::High, one, None);
+        assert_eq!(scene.fitting(9, 9), 6);
+        assert_eq!(scene.fitting(4, 9), 4);
         assert_eq!(scene.take(9, 9), [2, 1, 3, 4, 0, 5]);
     }
 
@@ -193,9 +227,11 @@ mod tests {
         scene.push(0, Priority::Normal, Rows { encode: 1, decode: 5 }, None);
         scene.push(0, Priority::Normal, Rows { encode: 1, decode: 5 }, None);
         scene.push(0, Priority::Normal, Rows::both(1), None);
-        assert_eq!(scene.queue.rows_fitting(Room { held_rows: 4, encode_rows: 9 }), 0);
+        assert_eq!(scene.fitting(4, 9), 0);
+        assert_eq!(scene.fitting(9, 9), 1, "beams encode as one row");
         assert_eq!(scene.take(9, 9), [0], "five of nine rows are taken, the next five do not fit");
-        assert_eq!(scene.queue.rows_fitting(Room { held_rows: 5, encode_rows: 1 }), 5);
+        assert_eq!(scene.fitting(9, 9), 2);
+        assert_eq!(scene.fitting(9, 1), 1);
         assert_eq!(scene.take(9, 1), [1], "one row may encode");
         assert_eq!(scene.queue.depth(), QueueDepth { requests: 1, rows: 1 });
     }

@@ -80,7 +80,7 @@ impl<M: BatchModel> Worker<M> {
     }
 
     /// Frees what was cancelled or has expired, then does at most one step of the model. The clock
-    /// is read at the beginning and after the step, and nowhere else.
+    /// is read at the beginning, and before and after the step.
     pub fn turn(&mut self, clock: &dyn Fn() -> Instant) -> Turn {
         let now = clock();
         self.free(now);

@@ -102,37 +102,32 @@ impl Tokenizer {
         }
     }
 
-    /// Decodes an answer as it grows.
-    pub fn piece_decoder(&self) -> PieceDecoder<'_> {
-        PieceDecoder { tokenizer: self, ids: Vec::new(), shown: 0 }
-    }
-
     /// The text that each id adds.
     pub fn pieces(&self, ids: &[u32]) -> Vec<String> {
-        let mut decoder = self.piece_decoder();
-        let mut pieces: Vec<String> = ids.iter().map(|id| decoder.push(*id)).collect();
+        let mut decoder = PieceDecoder::default();
+        let mut pieces: Vec<String> = ids.iter().map(|id| decoder.push(self, *id)).collect();
         if let Some(last) = pieces.last_mut() {
-            last.push_str(&decoder.rest());
+            last.push_str(&decoder.rest(self));
         }
         pieces
     }
 }
 
-/// Gives out the text of an answer token by token; a character whose bytes are split over
-/// several tokens comes with the last of them.
-#[derive(Debug)]
-pub struct PieceDecoder<'a> {
-    tokenizer: &'a Tokenizer,
+/// Gives out the text of an answer token by token as it grows; a character whose bytes are split
+/// over several tokens comes with the last of them. It belongs to one answer, and is given the same
+/// tokenizer each time.
+#[derive(Debug, Default)]
+pub struct PieceDecoder {
     ids: Vec<u32>,
     /// Bytes of text given out.
     shown: usize,
 }
 
-impl PieceDecoder<'_> {
+impl PieceDecoder {
     /// The text that this id completes, perhaps none.
-    pub fn push(&mut self, id: u32) -> String {
+    pub fn push(&mut self, tokenizer: &Tokenizer, id: u32) -> String {
         self.ids.push(id);
-        let text = self.tokenizer.decode(&self.ids);
+        let text = tokenizer.decode(&self.ids);
         match text.ends_with(char::REPLACEMENT_CHARACTER) {
             true => String::new(),
             false => self.show(text),
@@ -140,8 +135,8 @@ impl PieceDecoder<'_> {
     }
 
     /// What was held back, if the answer ends within a character.
-    pub fn rest(&mut self) -> String {
-        let text = self.tokenizer.decode(&self.ids);
+    pub fn rest(&mut self, tokenizer: &Tokenizer) -> String {
+        let text = tokenizer.decode(&self.ids);
         self.show(text)
     }
 

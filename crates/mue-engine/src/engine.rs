@@ -2,22 +2,22 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
-use mue_batcher::{Answer, BuildError, Config, Handle, Priority, RequestError, Submission, Ticket};
+use mue_batcher::{Answer, Config, Handle, Panicked, Priority, RequestError, Submission, Ticket};
 use mue_batcher::{SubmitError, pair};
 use mue_model::{NonFiniteLogits, RunOptions};
 
 use crate::answer::Reply;
-use crate::batch::{BatchOfa, ImageCache};
-use crate::device::{DeviceChoice, DeviceError, OpenDevice};
+use crate::batch::BatchOfa;
+use crate::builder::Builder;
+use crate::device::{DeviceChoice, DeviceError};
 use crate::model_folder::{ModelFolder, ModelSource, OpenError};
 use crate::observer::EngineObserver;
 use crate::request::Request;
-use crate::warm_up;
 
 /// How an engine runs.
 #[derive(Clone, Debug)]
@@ -67,7 +67,8 @@ pub struct Engine {
     worker: Option<JoinHandle<()>>,
 }
 
-/// Why an engine cannot start.
+/// Why an engine cannot start. What goes wrong with the first model is told at once; only a model that
+/// has worked before is tried again.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The model cannot be opened.
@@ -79,6 +80,9 @@ pub enum StartError {
     /// A limit makes no sense.
     #[error(transparent)]
     Config(#[from] mue_batcher::ConfigError),
+    /// The model panicked while it was loaded or warmed up.
+    #[error("the model panicked while it was built")]
+    Panicked(#[from] Panicked),
     /// The system gave no thread, or the worker died.
     #[error("the engine's thread could not start")]
     Thread,
@@ -183,49 +187,6 @@ impl Drop for Engine {
             // A worker that panicked has refused its requests already.
             drop(worker.join());
         }
-    }
-}
-
-/// Builds the model on the worker's thread, at first and after a panic.
-struct Builder {
-    folder: Arc<ModelFolder>,
-    device: OpenDevice,
-    settings: EngineSettings,
-    observer: Arc<dyn EngineObserver>,
-    /// Whoever waits for the first model.
-    started: Option<mpsc::Sender<Result<(), OpenError>>>,
-}
-
-impl Builder {
-    fn build(&mut self) -> Result<BatchOfa, BuildError> {
-        let built = self.load();
-        match (self.started.take(), built) {
-            (Some(started), Ok(model)) => {
-                // If nobody waits any more, the worker ends at its next turn.
-                let _ = started.send(Ok(()));
-                Ok(model)
-            }
-            (Some(started), Err(error)) => {
-                let message = error.to_string();
-                let _ = started.send(Err(error));
-                Err(BuildError::from(message))
-            }
-            (None, built) => built.map_err(|error| BuildError::from(error.to_string())),
-        }
-    }
-
-    fn load(&self) -> Result<BatchOfa, OpenError> {
-        let model = self.folder.load(&self.device, self.settings.options)?;
-        let model = BatchOfa {
-            model,
-            folder: Arc::clone(&self.folder),
-            images: Mutex::new(ImageCache::new(self.settings.image_cache_bytes_max)),
-            observer: Arc::clone(&self.observer),
-        };
-        // After a panic too: the cache starts empty.
-        let usage = model.images().usage();
-        self.observer.image_cache(usage);
-        Ok(if self.settings.warm_up { warm_up::run(model) } else { model })
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod answer;
 mod batch;
+mod builder;
 mod calibration;
 mod demo;
 mod device;

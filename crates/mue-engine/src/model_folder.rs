@@ -86,12 +86,17 @@ impl ModelSource {
     }
 }
 
-/// A model folder, read and checked but for its weights, which [`load`](Self::load) opens.
+/// A model folder, read and checked but for its weights, whose file is open and read by
+/// [`load`](Self::load).
 ///
 /// It makes [requests](crate::Request) out of what users ask.
 #[derive(Debug)]
 pub struct ModelFolder {
     source: ModelSource,
+    /// Kept open, so that a model that is built again is the same one, whatever has become of the folder.
+    /// It takes no memory: tensors are read from the file (by memory map, or on request) when they are
+    /// needed.
+    weights: Checkpoint,
     pub(crate) config: OfaConfig,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) settings: ModelSettings,
@@ -155,7 +160,8 @@ impl ModelFolder {
     ///
     /// # Errors
     ///
-    /// If a file is missing or wrong, or the settings do not fit the model.
+    /// If a file is missing or wrong (of the weights, only their names and shapes are read), or the
+    /// settings do not fit the model.
     pub fn open(source: impl Into<ModelSource>) -> Result<Self, OpenError> {
         let source = source.into();
         let settings: ModelSettings = source.parse("mue.json", &source.read("mue.json")?)?;
@@ -172,8 +178,16 @@ impl ModelFolder {
         let words = &settings.answers;
         let answer_ids = [id(&words.entailment)?, id(&words.neutral)?, id(&words.contradiction)?];
         let caption_prompt = settings.prompts.caption_ids(&tokenizer);
-        let folder =
-            Self { source, config, tokenizer, settings, calibration, answer_ids, caption_prompt };
+        let folder = Self {
+            weights: source.weights()?,
+            source,
+            config,
+            tokenizer,
+            settings,
+            calibration,
+            answer_ids,
+            caption_prompt,
+        };
         folder.check()?;
         Ok(folder)
     }
@@ -190,13 +204,14 @@ impl ModelFolder {
         within("search.tokens_max", settings.search.tokens_max, tokens - 1)
     }
 
-    /// Opens the weights on a device.
+    /// Reads the weights to a device. However often it is called, they are those of the file that was
+    /// opened with the folder, even if another has been put in its place.
     ///
     /// # Errors
     ///
-    /// If they are missing, damaged, or do not fit the configuration.
+    /// If they are damaged or do not fit the configuration.
     pub fn load(&self, device: &OpenDevice, options: RunOptions) -> Result<Ofa, OpenError> {
-        let weights = self.source.weights()?.into_canonical().map_err(LoadError::Checkpoint)?;
+        let weights = self.weights.clone().into_canonical().map_err(LoadError::Checkpoint)?;
         let model = Ofa::from_tensors(&weights.tensors, self.config.clone(), &device.device)?;
         Ok(model.with_options(options))
     }

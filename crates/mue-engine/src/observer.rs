@@ -14,7 +14,8 @@ pub trait EngineObserver: Observer {
     /// A layer of a branch ran.
     fn layer(&self, _step: &LayerStep) {}
 
-    /// Rows were moved: survivors of an exit gathered, or finished rows let go.
+    /// Rows were moved: survivors of an exit gathered, finished rows let go, or beams put in their new
+    /// order.
     fn gathered(&self, _branch: Branch, _gathering: &Gathering) {}
 
     /// A request looked for its picture's encoding.
@@ -58,8 +59,11 @@ pub struct LayerStep {
     pub branch: Branch,
     /// Counted from 1.
     pub layer: usize,
-    /// Rows computed: those active there.
+    /// Rows computed: those active, and those that have left where computing them on takes less than
+    /// gathering the others.
     pub rows: usize,
+    /// Rows active: those that have not left before.
+    pub active: usize,
 }
 
 /// What the image cache holds.

@@ -45,7 +45,7 @@ fn answer_grey_picture(model: &mut BatchOfa) {
     while left > 0 {
         let report = model.encode(&mut cohort);
         left -= report.ready.len() + report.failed.len();
-        model.join(&mut set, report.ready);
+        model.join(&mut set, report.ready, &|_| false);
     }
     while answers > 0 {
         let report = model.decode(&mut set);

@@ -57,7 +57,7 @@ pub(crate) struct BatchJson {
     cohort_rows: usize,
     /// Decoder steps that it took part in.
     decode_steps: u64,
-    /// Mean rows of those steps, its own included.
+    /// Mean rows held in those steps, its own included: one per beam of every request.
     decode_rows_mean: f64,
 }
 

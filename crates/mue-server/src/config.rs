@@ -105,7 +105,7 @@ pub struct Config {
     pub encode_steps_max: u32,
     /// Decode steps in a row while a cohort could start.
     pub decode_steps_max: u32,
-    /// While rows decode, smaller cohorts than this wait for company.
+    /// While rows decode, cohorts of fewer rows to encode than this wait for company.
     pub refill_rows_min: usize,
     /// Attempts in a row to build the model after a panic.
     pub build_attempts_max: u32,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Worker;
-use crate::error::RequestError;
+use crate::error::{RequestError, Stage};
 use crate::inbox::Closed;
 use crate::live::{LiveRequest, Phase};
 use crate::machine::{Panicked, Running};
@@ -47,8 +47,8 @@ impl<M: BatchModel> Worker<M> {
             return;
         }
         let live = &self.live;
-        let encodes = |id| live.get(id).is_some_and(|one| matches!(one.phase, Phase::Encoding));
-        let decodes = |id| live.get(id).is_some_and(|one| matches!(one.phase, Phase::Decoding(_)));
+        let encodes = |id| live.get_in(Stage::Encode, id).is_some();
+        let decodes = |id| live.get_in(Stage::Decode, id).is_some();
         let done = live.counts().encoding_rows == 0;
         let retained = self.machine.call(|Running { model, cohort, set, ready }| {
             if freed.ready {
@@ -68,10 +68,11 @@ impl<M: BatchModel> Worker<M> {
         }
     }
 
-    /// Ends requests that the model failed on.
-    pub(super) fn fail(&mut self, failed: Vec<(RequestId, M::Error)>, now: Instant) {
+    /// Ends requests that the model failed on in a stage. One that it does not hold there goes on: it
+    /// is in other hands, which would miss it.
+    pub(super) fn fail(&mut self, stage: Stage, failed: Vec<(RequestId, M::Error)>, now: Instant) {
         for (id, error) in failed {
-            if let Some(request) = self.live.remove(id) {
+            if let Some(request) = self.live.remove_from(stage, id) {
                 self.end(id, &request, Outcome::Failed, now);
                 request.refuse(RequestError::Model(error));
             }
@@ -80,7 +81,7 @@ impl<M: BatchModel> Worker<M> {
 
     /// Ends everything in flight after a panic.
     pub(super) fn lose(&mut self, panicked: &Panicked, now: Instant) {
-        self.observer().panicked(&panicked.0);
+        self.observer().panicked(&panicked.to_string());
         for (id, request) in self.live.clear() {
             self.end(id, &request, Outcome::Panicked, now);
             request.refuse(RequestError::ModelPanicked);

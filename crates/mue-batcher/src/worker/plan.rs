@@ -75,8 +75,10 @@ impl<M: BatchModel> Worker<M> {
         let counts = self.live.counts();
         let may_start = counts.encoding_rows == 0 && self.machine.is_up();
         let startable = may_start && self.is_ripe(inbox, room, now);
+        let startable_rows = if startable { inbox.queue.encode_rows_fitting(room) } else { 0 };
         View {
-            startable_rows: if startable { inbox.queue.rows_fitting(room) } else { 0 },
+            startable_rows,
+            startable_full: startable_rows >= room.encode_rows,
             encoding_rows: counts.encoding_rows,
             decoding_rows: counts.decoding_rows,
             streaks: self.streaks,

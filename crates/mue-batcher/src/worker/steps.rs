@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Turn, Worker};
 use crate::answer::Answer;
+use crate::error::Stage;
 use crate::inbox::{Closed, Entry};
 use crate::machine::Running;
 use crate::model::{BatchModel, DecodeReport, EncodeReport, RequestId};
@@ -56,7 +57,7 @@ impl<M: BatchModel> Worker<M> {
                 let queue = self.shared.lock().queue.depth();
                 let start = CohortStart { requests, rows, duration, queue };
                 self.observer().cohort_started(&start);
-                self.fail(failed, now);
+                self.fail(Stage::Encode, failed, now);
                 self.close_cohort(now);
             }
             Err(panicked) => self.lose(&panicked, now),
@@ -88,7 +89,7 @@ impl<M: BatchModel> Worker<M> {
         let duration = now.saturating_duration_since(before);
         let step = EncodeStep { layer, rows, ready: ready.len(), duration, beside_decode };
         self.observer().encode_step(&step);
-        self.fail(failed, now);
+        self.fail(Stage::Encode, failed, now);
         self.keep_ready(ready, now);
         self.close_cohort(now);
     }
@@ -118,10 +119,12 @@ impl<M: BatchModel> Worker<M> {
     pub(super) fn decode(&mut self, encodes: bool, clock: &dyn Fn() -> Instant) -> Turn {
         let before = clock();
         let mut joining = Vec::new();
+        let live = &self.live;
+        let streams = |id| live.get(id).is_some_and(|one| one.reply.events.is_some());
         let reports = self.machine.call(|Running { model, cohort, set, ready }| {
             joining.extend(ready.iter().map(|(id, _)| *id));
             if !ready.is_empty() {
-                model.join(set, std::mem::take(ready));
+                model.join(set, std::mem::take(ready), &streams);
             }
             if !encodes {
                 return (None, model.decode(set));
@@ -130,17 +133,17 @@ impl<M: BatchModel> Worker<M> {
             let (encoded, decoded) = model.encode_and_decode(cohort, set);
             (Some(encoded), decoded)
         });
-        let rows = self.live.counts().decoding_rows;
+        let held_rows = self.live.counts().decoding_rows;
         self.live.join(&joining, before);
         let now = clock();
         match reports {
             Ok((encoded, decoded)) => {
                 if !joining.is_empty() {
-                    self.observer().joined(&Join { requests: &joining, rows });
+                    self.observer().joined(&Join { requests: &joining, held_rows });
                 }
                 let duration = now.saturating_duration_since(before);
                 let layer_rows = &decoded.layer_rows;
-                let step = DecodeStep { rows, layer_rows, duration, beside_encode: encodes };
+                let step = DecodeStep { held_rows, layer_rows, duration, beside_encode: encodes };
                 self.observer().decode_step(&step);
                 self.live.note_decode();
                 self.hand_out(decoded, now);
@@ -155,13 +158,14 @@ impl<M: BatchModel> Worker<M> {
 
     fn hand_out(&mut self, report: DecodeReport<M>, now: Instant) {
         for (id, event) in report.events {
-            let events = self.live.get(id).and_then(|request| request.reply.events.as_ref());
+            let request = self.live.get_in(Stage::Decode, id);
+            let events = request.and_then(|request| request.reply.events.as_ref());
             // A caller that has gone hears nothing.
             let _ = events.map(|events| events.send(event));
         }
-        self.fail(report.failed, now);
+        self.fail(Stage::Decode, report.failed, now);
         for (id, output) in report.finished {
-            let Some(request) = self.live.remove(id) else { continue };
+            let Some(request) = self.live.remove_from(Stage::Decode, id) else { continue };
             let end = self.end(id, &request, Outcome::Finished, now);
             let answer = Answer { output, timing: end.timing, batch: end.batch };
             let _ = request.reply.verdict.send(Ok(answer));

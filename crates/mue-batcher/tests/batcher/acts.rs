@@ -8,12 +8,21 @@ use crate::scene::ms;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    Submit { plans: Vec<Plan>, priority: Priority, deadline_ms: Option<u64>, permit: bool },
+    Submit {
+        plans: Vec<Plan>,
+        priority: Priority,
+        deadline_ms: Option<u64>,
+        stream: bool,
+        permit: bool,
+    },
     Reserve(usize),
     Cancel(prop::sample::Index),
     Turns(usize),
     Advance(u64),
-    Drain { deadline_ms: u64, new: Config },
+    Drain {
+        deadline_ms: u64,
+        new: Config,
+    },
     FailBuilds(u32),
 }
 
@@ -27,6 +36,7 @@ fn plans() -> impl Strategy<Value = Plan> {
         1 => (1..4usize).prop_map(Trouble::PanicAtLayer),
         1 => (1..6usize).prop_map(Trouble::PanicAtToken),
         1 => Just(Trouble::PanicAtRetain),
+        1 => Just(Trouble::Misreported),
     ];
     let rows = (1..3usize, 1..6usize).prop_map(|(encode, decode)| Rows { encode, decode });
     (rows, 1..6usize, 1..9usize, trouble).prop_map(|(rows, layers, tokens, trouble)| Plan {
@@ -67,11 +77,11 @@ pub(crate) fn acts() -> impl Strategy<Value = Act> {
         prop::collection::vec(plans(), 1..4),
         prop::sample::select(&Priority::ALL[..]),
         prop::option::of(0..60u64),
-        any::<bool>(),
+        any::<[bool; 2]>(),
     );
     prop_oneof![
-        400 => submit.prop_map(|(plans, priority, deadline_ms, permit)| Act::Submit {
-            plans, priority, deadline_ms, permit
+        400 => submit.prop_map(|(plans, priority, deadline_ms, [stream, permit])| Act::Submit {
+            plans, priority, deadline_ms, stream, permit
         }),
         30 => (1..9usize).prop_map(Act::Reserve),
         100 => any::<prop::sample::Index>().prop_map(Act::Cancel),

@@ -4,7 +4,7 @@ use mue_batcher::{Config, Outcome, Policy, RequestError, Stage, SubmitError, Tur
 
 use crate::fake::{Failure, Plan, Trouble, plan};
 use crate::recorder::Seen;
-use crate::scene::{Scene, Terms, answered, ms, refused, verdict};
+use crate::scene::{Scene, Terms, answered, events, ms, refused, verdict};
 
 fn troubled(trouble: Trouble) -> Plan {
     Plan { trouble, ..plan(3, 3) }
@@ -101,6 +101,35 @@ fn a_failing_request_fails_alone() {
         assert_eq!(refused(alone), RequestError::Model(Failure), "{trouble:?}");
         scene.assert_clean();
     }
+}
+
+/// A model that says of a request in other hands that it has ended there is not believed.
+#[test]
+fn reports_of_a_stage_that_a_request_is_not_in_are_ignored() {
+    // Encoded and not joined yet while the other goes on encoding; then decoding beside it.
+    for encode_steps_max in [4, 1] {
+        let policy =
+            Policy::Continuous { encode_steps_max, decode_steps_max: 4, refill_rows_min: 1 };
+        let mut scene = Scene::new(Config { policy, ..Config::default() });
+        let terms = Terms { stream: true, ..Terms::default() };
+        let misreported = Plan { layers: 1, ..troubled(Trouble::Misreported) };
+        let mut misreported = scene.with(misreported, terms);
+        let other = scene.one(plan(6, 1));
+        scene.work();
+        assert_eq!(events(&mut misreported), [1, 2, 3], "{encode_steps_max}");
+        let answer = answered(misreported);
+        assert_eq!((answer.output, answer.batch.decode_steps), (0, 3), "{encode_steps_max}");
+        answered(other);
+        scene.assert_clean();
+    }
+    // Still encoding while the other decodes.
+    let mut scene = Scene::new(Config::default());
+    let misreported = scene.one(Plan { layers: 6, ..troubled(Trouble::Misreported) });
+    let other = scene.one(plan(1, 3));
+    scene.work();
+    assert_eq!(answered(misreported).output, 0);
+    answered(other);
+    scene.assert_clean();
 }
 
 #[test]

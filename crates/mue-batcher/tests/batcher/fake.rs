@@ -1,6 +1,6 @@
 //! A model that does as each request's plan says, and a world that watches what it computes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ pub(crate) enum Trouble {
     PanicAtLayer(usize),
     PanicAtToken(usize),
     PanicAtRetain,
+    /// Whatever it is not in says that it ends there: the cohort that it failed, the decode set that
+    /// it failed and is finished.
+    Misreported,
 }
 
 pub(crate) const fn plan(layers: usize, tokens: usize) -> Plan {
@@ -54,7 +57,9 @@ pub(crate) struct World {
     pub(crate) ends: HashMap<usize, Instant>,
     /// Layers and tokens computed for each request.
     pub(crate) computed: HashMap<usize, (usize, usize)>,
-    /// Rows of each step, by kind: `b`egin, `e`ncode, `d`ecode.
+    /// Requests that were said to stream.
+    pub(crate) streaming: HashSet<usize>,
+    /// Rows of each step, by kind: `b`egin, `e`ncode, `d`ecode; and `p`anics, of no rows.
     pub(crate) steps: Vec<(char, usize)>,
     /// What a step should not have computed.
     pub(crate) wrongs: Vec<String>,
@@ -75,6 +80,7 @@ impl Shared {
             step: Duration::from_millis(1),
             ends: HashMap::new(),
             computed: HashMap::new(),
+            streaming: HashSet::new(),
             steps: Vec::new(),
             wrongs: Vec::new(),
             builds_to_fail: 0,
@@ -99,7 +105,7 @@ impl Shared {
         }
         world.models += 1;
         drop(world);
-        Ok(Fake { shared: self.clone() })
+        Ok(Fake { shared: self.clone(), misreported: Vec::new() })
     }
 
     /// Takes the time of a step.
@@ -134,6 +140,8 @@ impl Shared {
 
 pub(crate) struct Fake {
     shared: Shared,
+    /// All there ever were of them.
+    misreported: Vec<RequestId>,
 }
 
 impl Drop for Fake {
@@ -190,7 +198,9 @@ impl BatchModel for Fake {
             .collect();
         self.shared.begin();
         self.shared.step('b', &places);
-        panic_if(&places, |_| Trouble::PanicAtBegin);
+        self.panic_if(&places, |_| Trouble::PanicAtBegin);
+        let misreported = places.iter().filter(|place| place.has(Trouble::Misreported));
+        self.misreported.extend(misreported.map(|place| place.id));
         let failed = fail_if(&mut places, |_| Trouble::FailAtBegin);
         let alive = Arc::clone(&self.shared.world().alive);
         (Cohort { layer: 0, places, _alive: alive }, failed)
@@ -202,15 +212,25 @@ impl BatchModel for Fake {
     }
 
     fn retain_encode(&mut self, cohort: &mut Cohort, keep: &dyn Fn(RequestId) -> bool) {
-        retain(&mut cohort.places, keep);
+        self.retain(&mut cohort.places, keep);
     }
 
     fn begin_decode(&mut self) -> Vec<Place> {
         Vec::new()
     }
 
-    fn join(&mut self, set: &mut Vec<Place>, encoded: Vec<(RequestId, Place)>) {
-        set.extend(encoded.into_iter().map(|(_, place)| place));
+    fn join(
+        &mut self,
+        set: &mut Vec<Place>,
+        encoded: Vec<(RequestId, Place)>,
+        streams: &dyn Fn(RequestId) -> bool,
+    ) {
+        for (id, place) in encoded {
+            if streams(id) {
+                self.shared.world().streaming.insert(place.input.key);
+            }
+            set.push(place);
+        }
     }
 
     fn decode(&mut self, set: &mut Vec<Place>) -> DecodeReport<Self> {
@@ -228,43 +248,58 @@ impl BatchModel for Fake {
     }
 
     fn retain_decode(&mut self, set: &mut Vec<Place>, keep: &dyn Fn(RequestId) -> bool) {
-        retain(set, keep);
+        self.retain(set, keep);
     }
 }
 
 impl Fake {
     fn layer(&self, cohort: &mut Cohort) -> EncodeReport<Self> {
+        let elsewhere = self.elsewhere(&cohort.places);
         cohort.layer += 1;
         cohort.places.iter_mut().for_each(|place| place.layers += 1);
         let rows = self.shared.step('e', &cohort.places);
-        panic_if(&cohort.places, |place| Trouble::PanicAtLayer(place.layers));
-        let failed = fail_if(&mut cohort.places, |place| Trouble::FailAtLayer(place.layers));
+        self.panic_if(&cohort.places, |place| Trouble::PanicAtLayer(place.layers));
+        let mut failed = fail_if(&mut cohort.places, |place| Trouble::FailAtLayer(place.layers));
+        failed.extend(elsewhere.into_iter().map(|id| (id, Failure)));
         let ready = cohort.places.extract_if(.., |place| place.layers == place.input.plan.layers);
         let ready = ready.map(|place| (place.id, place)).collect();
         EncodeReport { layer: cohort.layer, rows, ready, failed }
     }
 
     fn token(&self, set: &mut Vec<Place>) -> DecodeReport<Self> {
+        let elsewhere = self.elsewhere(set);
         set.iter_mut().for_each(|place| place.tokens += 1);
         let rows = self.shared.step('d', set);
-        panic_if(set, |place| Trouble::PanicAtToken(place.tokens));
-        let failed = fail_if(set, |place| Trouble::FailAtToken(place.tokens));
-        let events = set.iter().map(|place| (place.id, place.tokens)).collect();
+        self.panic_if(set, |place| Trouble::PanicAtToken(place.tokens));
+        let mut failed = fail_if(set, |place| Trouble::FailAtToken(place.tokens));
+        let mut events: Vec<_> = set.iter().map(|place| (place.id, place.tokens)).collect();
         let finished = set.extract_if(.., |place| place.tokens == place.input.plan.tokens);
-        let finished = finished.map(|place| (place.id, place.input.key)).collect();
+        let mut finished: Vec<_> = finished.map(|place| (place.id, place.input.key)).collect();
+        for id in elsewhere {
+            events.push((id, usize::MAX));
+            failed.push((id, Failure));
+            finished.push((id, usize::MAX));
+        }
         DecodeReport { layer_rows: vec![rows], events, finished, failed }
     }
-}
 
-fn retain(places: &mut Vec<Place>, keep: &dyn Fn(RequestId) -> bool) {
-    panic_if(places, |_| Trouble::PanicAtRetain);
-    places.retain(|place| keep(place.id));
-}
+    /// Misreported requests that are not here.
+    fn elsewhere(&self, places: &[Place]) -> Vec<RequestId> {
+        let is_here = |id: &RequestId| places.iter().any(|place| place.id == *id);
+        self.misreported.iter().copied().filter(|id| !is_here(id)).collect()
+    }
 
-/// Panics without the hook, whose message would be noise.
-fn panic_if(places: &[Place], trouble: impl Fn(&Place) -> Trouble) {
-    if places.iter().any(|place| place.has(trouble(place))) {
-        resume_unwind(Box::new("out of cheese".to_owned()));
+    fn retain(&self, places: &mut Vec<Place>, keep: &dyn Fn(RequestId) -> bool) {
+        self.panic_if(places, |_| Trouble::PanicAtRetain);
+        places.retain(|place| keep(place.id));
+    }
+
+    /// Panics without the hook, whose message would be noise.
+    fn panic_if(&self, places: &[Place], trouble: impl Fn(&Place) -> Trouble) {
+        if places.iter().any(|place| place.has(trouble(place))) {
+            self.shared.world().steps.push(('p', 0));
+            resume_unwind(Box::new("out of cheese".to_owned()));
+        }
     }
 }
 

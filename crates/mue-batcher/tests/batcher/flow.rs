@@ -3,7 +3,7 @@
 use mue_batcher::{Config, Policy, Rows, Turn};
 
 use crate::fake::{Plan, plan};
-use crate::recorder::Seen;
+use crate::recorder::{Decoded, Seen};
 use crate::scene::{Scene, Terms, answered, events, ms, verdict};
 
 fn config(encode_steps_max: u32, decode_steps_max: u32, refill_rows_min: usize) -> Config {
@@ -89,6 +89,41 @@ fn decoding_delays_a_small_refill_by_its_bound_only() {
 }
 
 #[test]
+fn a_refill_is_as_large_as_what_it_encodes() {
+    let beams = Plan { rows: Rows { encode: 1, decode: 5 }, ..plan(1, 1) };
+    let mut scene = Scene::new(config(1, 3, 2));
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _first = scene.one(beams);
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1", "five beams encode as one row");
+    let _second = scene.one(beams);
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1 b2");
+}
+
+#[test]
+fn a_full_cohort_waits_for_nobody() {
+    let mut scene = Scene::new(Config { cohort_rows_max: 2, ..config(1, 9, 3) });
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _new = [scene.one(plan(1, 1)), scene.one(plan(1, 1))];
+    scene.turns(1);
+    assert_eq!(scene.steps(), "b1 e1 d1 b2");
+}
+
+#[test]
+fn a_refill_counts_only_what_there_is_room_for() {
+    let beams = Plan { rows: Rows { encode: 1, decode: 5 }, ..plan(1, 1) };
+    let mut scene = Scene::new(Config { rows_max: 8, ..config(1, 3, 2) });
+    let _old = scene.one(plan(1, 9));
+    scene.turns(3);
+    let _new = [scene.one(beams), scene.one(beams)];
+    scene.turns(4);
+    assert_eq!(scene.steps(), "b1 e1 d1 d1 d1 d1 b1", "one of them, when it has waited");
+}
+
+#[test]
 fn static_batches_wait_for_their_slowest() {
     let mut scene = Scene::new(Config { policy: Policy::Static, ..Config::default() });
     let mut early = scene.one(plan(1, 1));
@@ -139,6 +174,7 @@ fn the_observer_sees_every_step() {
     assert!(matches!(seen[3], Seen::CohortStarted(start) if start.rows == 1));
     assert!(matches!(seen[4], Seen::Encoded(step) if (step.layer, step.ready) == (1, 1)));
     assert_eq!(seen[5], Seen::Joined(vec![id], 1));
-    assert_eq!(seen[6], Seen::Decoded(1, vec![1]));
+    let decoded = Decoded { held_rows: 1, layer_rows: vec![1], beside_encode: false };
+    assert_eq!(seen[6], Seen::Decoded(decoded));
     assert!(matches!(seen[7], Seen::Ended(one, end) if one == id && end.timing.total() == ms(3)));
 }

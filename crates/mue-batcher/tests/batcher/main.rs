@@ -6,6 +6,7 @@ mod drain;
 mod endings;
 mod fake;
 mod flow;
+mod history;
 mod recorder;
 mod scene;
 mod script;

@@ -14,12 +14,21 @@ pub(crate) enum Seen {
     Admitted(RequestId, Duration),
     CohortStarted(CohortStart),
     Encoded(EncodeStep),
+    /// Who, and the rows that the set holds with them.
     Joined(Vec<RequestId>, usize),
-    Decoded(usize, Vec<usize>),
+    Decoded(Decoded),
     Ended(RequestId, End),
     Panicked(String),
     Built,
     BuildFailed(String),
+}
+
+/// A decode step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) held_rows: usize,
+    pub(crate) layer_rows: Vec<usize>,
+    pub(crate) beside_encode: bool,
 }
 
 #[derive(Default)]
@@ -87,11 +96,13 @@ impl Observer for Recorder {
     }
 
     fn joined(&self, join: &Join<'_>) {
-        self.note(Seen::Joined(join.requests.to_vec(), join.rows));
+        self.note(Seen::Joined(join.requests.to_vec(), join.held_rows));
     }
 
     fn decode_step(&self, step: &DecodeStep<'_>) {
-        self.note(Seen::Decoded(step.rows, step.layer_rows.to_vec()));
+        let DecodeStep { held_rows, layer_rows, beside_encode, .. } = *step;
+        let layer_rows = layer_rows.to_vec();
+        self.note(Seen::Decoded(Decoded { held_rows, layer_rows, beside_encode }));
     }
 
     fn ended(&self, id: RequestId, end: &End) {

@@ -3,24 +3,23 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use mue_batcher::{
-    Config, Outcome, Permit, Priority, RequestError, RequestId, Rows, SubmitError, Turn,
-};
+use mue_batcher::{Config, Outcome, Permit, Priority, RequestError, RequestId, SubmitError, Turn};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use crate::acts::{Act, acts, configs};
 use crate::fake::{Failure, Fake, Plan};
-use crate::recorder::Seen;
-use crate::scene::{Scene, Terms, Ticket, Verdict, ms, verdict};
+use crate::history::History;
+use crate::scene::{Scene, Terms, Ticket, Verdict, events, ms, verdict};
 
 /// What the script knows of an accepted request.
-struct Told {
-    priority: Priority,
-    arrived: Instant,
+pub(crate) struct Told {
+    pub(crate) priority: Priority,
+    pub(crate) arrived: Instant,
+    pub(crate) plan: Plan,
+    pub(crate) verdict: Option<Outcome>,
     key: usize,
-    rows: Rows,
-    verdict: Option<Outcome>,
+    stream: bool,
 }
 
 struct Run {
@@ -29,7 +28,6 @@ struct Run {
     tickets: BTreeMap<RequestId, Ticket>,
     told: HashMap<RequestId, Told>,
     permits: Vec<(Permit<Fake>, usize)>,
-    plans: Vec<Plan>,
     accepted: usize,
     outcomes: HashMap<Outcome, usize>,
 }
@@ -42,7 +40,6 @@ impl Run {
             tickets: BTreeMap::new(),
             told: HashMap::new(),
             permits: Vec::new(),
-            plans: Vec::new(),
             accepted: 0,
             outcomes: HashMap::new(),
         }
@@ -50,9 +47,9 @@ impl Run {
 
     fn act(&mut self, act: Act) {
         match act {
-            Act::Submit { plans, priority, deadline_ms, permit } => {
+            Act::Submit { plans, priority, deadline_ms, stream, permit } => {
                 let deadline = deadline_ms.map(|deadline| self.scene.shared.now() + ms(deadline));
-                self.submit(&plans, Terms { priority, deadline, stream: false }, permit);
+                self.submit(&plans, Terms { priority, deadline, stream }, permit);
             }
             Act::Reserve(rows) => {
                 let permit = self.scene.handle.reserve(rows, self.scene.shared.now());
@@ -76,7 +73,6 @@ impl Run {
     fn submit(&mut self, plans: &[Plan], terms: Terms, with_permit: bool) {
         let submission = self.scene.submission(plans, terms);
         let keys: Vec<usize> = submission.inputs.iter().map(|input| input.key).collect();
-        self.plans.extend(plans);
         let rows: usize = plans.iter().map(|plan| plan.rows.held()).sum();
         let (load, arrived) = (self.scene.handle.load(), self.scene.shared.now());
         let permit = if with_permit { self.permits.pop() } else { None };
@@ -91,9 +87,10 @@ impl Run {
                 assert!(held <= self.config.queue_rows_max, "the queue is bounded");
                 assert_eq!(tickets.len(), plans.len());
                 self.accepted += tickets.len();
+                let Terms { priority, stream, .. } = terms;
                 for ((ticket, key), plan) in tickets.into_iter().zip(keys).zip(plans) {
-                    let (priority, rows) = (terms.priority, plan.rows);
-                    let told = Told { priority, arrived, key, rows, verdict: None };
+                    let plan = *plan;
+                    let told = Told { priority, arrived, plan, verdict: None, key, stream };
                     self.told.insert(ticket.id(), told);
                     self.tickets.insert(ticket.id(), ticket);
                 }
@@ -111,7 +108,7 @@ impl Run {
             *self.tickets.keys().nth(index.index(self.tickets.len())).expect("the index is within");
         let mut ticket = self.tickets.remove(&id).expect("it was found");
         if let Some(verdict) = verdict(&mut ticket) {
-            self.check(id, &verdict);
+            self.check(id, &verdict, &events(&mut ticket));
             return;
         }
         drop(ticket);
@@ -130,15 +127,20 @@ impl Run {
         turn
     }
 
-    fn check(&mut self, id: RequestId, verdict: &Verdict) {
+    fn check(&mut self, id: RequestId, verdict: &Verdict, events: &[usize]) {
         let told = self.told.get_mut(&id).expect("it was accepted");
         assert_eq!(told.verdict, None, "answered twice");
+        assert!(events.iter().copied().eq(1..=events.len()), "every token once: {events:?}");
+        assert!(told.stream || events.is_empty(), "nobody asked for {events:?}");
         told.verdict = Some(match verdict {
             Ok(answer) => {
                 assert_eq!(answer.output, told.key);
-                let plan = self.plans[told.key];
-                let computed = self.scene.shared.world().computed[&told.key];
+                let plan = told.plan;
+                let world = self.scene.shared.world();
+                let computed = world.computed[&told.key];
                 assert_eq!(computed, (plan.layers, plan.tokens), "its own depth and no more");
+                assert_eq!(world.streaming.contains(&told.key), told.stream);
+                assert_eq!(events.len(), if told.stream { plan.tokens } else { 0 });
                 assert_eq!(answer.batch.decode_steps as usize, plan.tokens);
                 Outcome::Finished
             }
@@ -166,51 +168,17 @@ impl Run {
         }
         for (id, mut ticket) in std::mem::take(&mut self.tickets) {
             let verdict = verdict(&mut ticket).expect("everything is answered");
-            self.check(id, &verdict);
+            self.check(id, &verdict, &events(&mut ticket));
         }
         self.scene.assert_clean();
         assert_eq!(self.scene.shared.world().models, 0);
-        self.check_history();
+        let steps = std::mem::take(&mut self.scene.shared.world().steps);
+        let ended =
+            History::new(&self.told, &self.config, &steps).check(&self.scene.recorder.seen());
+        ended.values().for_each(|outcome| *self.outcomes.entry(*outcome).or_default() += 1);
         self.told.clear();
         self.config = new.clone();
         self.scene.renew(new);
-    }
-
-    /// What the observer saw agrees with what callers were told, and the order was fair.
-    fn check_history(&mut self) {
-        let mut waiting = BTreeMap::new();
-        let mut rows = 0;
-        let aged = |id: &RequestId| {
-            let told = &self.told[id];
-            (told.arrived + self.config.aging * told.priority as u32, *id)
-        };
-        let mut ended = HashMap::new();
-        for seen in self.scene.recorder.seen().iter() {
-            match seen {
-                Seen::Accepted(id, _) => assert_eq!(waiting.insert(aged(id), *id), None),
-                Seen::Admitted(id, _) => {
-                    let first = waiting.pop_first().map(|(_, first)| first);
-                    assert_eq!(first, Some(*id), "the first in (aged) order goes first");
-                    rows += self.told[id].rows.encode;
-                }
-                Seen::CohortStarted(start) => {
-                    assert_eq!(start.rows, rows, "the rows admitted");
-                    assert!(start.rows <= self.config.cohort_rows_max);
-                    rows = 0;
-                }
-                Seen::Ended(id, end) => {
-                    waiting.remove(&aged(id));
-                    assert_eq!(ended.insert(*id, end.outcome), None, "ended twice");
-                    *self.outcomes.entry(end.outcome).or_default() += 1;
-                }
-                Seen::Panicked(_) => rows = 0,
-                _ => {}
-            }
-        }
-        assert_eq!(ended.len(), self.told.len());
-        for (id, told) in &self.told {
-            assert_eq!(Some(ended[id]), told.verdict, "seen and told of {id}");
-        }
     }
 }
 

@@ -49,7 +49,7 @@ impl Observer for Work {
         self.add(|sums| {
             sums.decode += step.duration;
             sums.decode_steps += 1;
-            sums.decode_rows += step.rows;
+            sums.decode_rows += step.held_rows;
         });
     }
 }
@@ -62,7 +62,7 @@ impl Sums {
         self.cohort_rows as f64 / f64::from(self.cohorts.max(1))
     }
 
-    /// Rows of a decode step, on average.
+    /// Rows held in a decode step, on average.
     pub(crate) fn decode_rows_mean(&self) -> f64 {
         self.decode_rows as f64 / f64::from(self.decode_steps.max(1))
     }

@@ -116,7 +116,12 @@ impl BatchModel for SimulatedModel {
         DecodeSet::default()
     }
 
-    fn join(&mut self, set: &mut DecodeSet, encoded: Vec<(RequestId, Job)>) {
+    fn join(
+        &mut self,
+        set: &mut DecodeSet,
+        encoded: Vec<(RequestId, Job)>,
+        _streams: &dyn Fn(RequestId) -> bool,
+    ) {
         for (id, job) in encoded {
             match job.task {
                 Task::Entailment { decoder_layers, .. } => {

@@ -102,7 +102,7 @@ impl Observer for Record {
 
     fn decode_step(&self, step: &DecodeStep<'_>) {
         let mut seen = self.seen();
-        seen.decodes.add(step.rows);
+        seen.decodes.add(step.held_rows);
         if !step.beside_encode {
             seen.busy += step.duration;
         }

@@ -222,9 +222,10 @@ impl BatchOfa {
         if run.is_finished() {
             return None;
         }
+        let active = run.active_rows().len();
         let report = self.model.encode_layer(run);
         let (layer, rows) = (report.layer, report.rows);
-        self.observer.layer(&LayerStep { branch, layer, rows });
+        self.observer.layer(&LayerStep { branch, layer, rows, active });
         self.gathered(branch, run.take_gathering());
         Some(report)
     }

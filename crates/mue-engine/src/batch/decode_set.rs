@@ -7,7 +7,8 @@ use mue_model::{AnswerRequest, DecodedAnswer, DecoderRun, RequestStep, ScoredAns
 
 use super::BatchOfa;
 use super::cohort::Encoded;
-use crate::answer::{Caption, EncoderTrace, Entailment, Reply, TokenExit};
+use super::telling::Telling;
+use crate::answer::{Caption, EncoderTrace, Entailment, Reply};
 use crate::observer::{Branch, LayerStep};
 use crate::request::Task;
 
@@ -23,8 +24,10 @@ pub struct DecodeSet {
 struct Captioning {
     id: RequestId,
     trace: EncoderTrace,
-    /// Whether each step decides a token; among several beams, only the last step decides all.
-    is_greedy: bool,
+    beam_size: usize,
+    telling: Telling,
+    /// Rows that the next step computes: one at first, then one per beam.
+    rows: usize,
 }
 
 impl DecodeSet {
@@ -39,20 +42,38 @@ impl DecodeSet {
         self.run.cancel(|id| captions.get(&id).is_none_or(|caption| !keep(caption.id)));
         captions.retain(|_, caption| keep(caption.id));
     }
+
+    /// Rows active at each layer of a step, first layer first: those of the requests that ran it.
+    fn active_rows(&self, steps: &[RequestStep]) -> impl Iterator<Item = usize> {
+        let rows = |step: &RequestStep| self.captions.get(&step.id).map_or(0, |it| it.rows);
+        let depths: Vec<(usize, usize)> =
+            steps.iter().map(|step| (step.layer, rows(step))).collect();
+        (1..).map(move |layer| {
+            depths.iter().filter(|(depth, _)| *depth >= layer).map(|(_, rows)| rows).sum()
+        })
+    }
 }
 
 impl BatchOfa {
-    pub(super) fn join_one(&self, set: &mut DecodeSet, id: RequestId, encoded: Encoded) {
+    /// Adds a request to the set; `streams` says whether somebody listens to its tokens.
+    pub(super) fn join_one(
+        &self,
+        set: &mut DecodeSet,
+        (id, encoded): (RequestId, Encoded),
+        streams: bool,
+    ) {
         let Encoded { request, parts } = encoded;
         let trace = EncoderTrace::new(&parts, self.model.macs());
         match request.task {
             Task::Caption { search } => {
-                let is_greedy = search.beam_size == 1;
+                let beam_size = search.beam_size;
+                let telling = Telling::new(streams, beam_size);
                 // It grows with the caption, which is mostly far shorter than it may be.
                 let source = self.model.source(parts, 1);
                 let policy = request.policy.decoder;
                 let place = self.model.join_decode(&mut set.run, source, policy, search);
-                set.captions.insert(place, Captioning { id, trace, is_greedy });
+                let caption = Captioning { id, trace, beam_size, telling, rows: 1 };
+                set.captions.insert(place, caption);
             }
             Task::Entailment { prompt: mut prefix } => {
                 prefix.pop(); // the decoder is fed the prompt without EOS
@@ -76,7 +97,8 @@ impl BatchOfa {
         }
         if !set.run.is_finished() {
             let step = self.model.decode_token(&mut set.run);
-            self.computed(&step.layer_rows, &mut report);
+            let active = set.active_rows(&step.requests);
+            self.computed(step.layer_rows.into_iter().zip(active), &mut report);
             self.gathered(Branch::Decoder, set.run.take_gathering());
             for request in step.requests {
                 self.advance(set, request, &mut report);
@@ -96,11 +118,12 @@ impl BatchOfa {
             whose.push((id, trace));
         }
         let mut run = self.model.begin_answers(requests, &self.folder.answer_ids);
-        let mut layer_rows = Vec::new();
+        let mut layers = Vec::new();
         while !run.is_finished() {
-            layer_rows.push(self.model.answer_layer(&mut run));
+            let active = run.active_rows().len();
+            layers.push((self.model.answer_layer(&mut run), active));
         }
-        self.computed(&layer_rows, report);
+        self.computed(layers, report);
         self.gathered(Branch::Decoder, run.take_gathering());
         let answers = self.model.finish_answers(run);
         for ((id, trace), answer) in whose.into_iter().zip(answers) {
@@ -112,39 +135,37 @@ impl BatchOfa {
     }
 
     fn advance(&self, set: &mut DecodeSet, step: RequestStep, report: &mut DecodeReport<Self>) {
-        let Some(&Captioning { id, is_greedy, .. }) = set.captions.get(&step.id) else { return };
-        if is_greedy && let Some(token) = self.newest(&step) {
-            report.events.push((id, token));
-        }
-        let Some(answer) = step.finished else { return };
-        let Some(Captioning { trace, .. }) = set.captions.remove(&step.id) else { return };
+        let Some(caption) = set.captions.get_mut(&step.id) else { return };
+        let Some(answer) = step.finished else {
+            caption.rows = caption.beam_size;
+            let told = caption.telling.newest(&self.folder.tokenizer, &step);
+            report.events.extend(told.into_iter().map(|token| (caption.id, token)));
+            return;
+        };
+        let Some(caption) = set.captions.remove(&step.id) else { return };
+        let Captioning { id, trace, telling, .. } = caption;
         match answer.map(|answer| self.caption(answer, trace)) {
             Ok(caption) => {
-                if !is_greedy {
-                    report.events.extend(caption.tokens.iter().map(|token| (id, token.clone())));
-                }
+                let told = telling.last(&self.folder.tokenizer, &caption);
+                report.events.extend(told.into_iter().map(|token| (id, token)));
                 report.finished.push((id, Reply::Caption(caption)));
             }
             Err(error) => report.failed.push((id, error)),
         }
     }
 
-    /// The token that a step of one beam decided, unless it is the end.
-    fn newest(&self, step: &RequestStep) -> Option<TokenExit> {
-        if *step.tokens.last()? == self.model.special_tokens().eos {
-            return None;
-        }
-        let pieces = self.folder.tokenizer.pieces(&step.tokens);
-        Some(TokenExit { text: pieces.into_iter().next_back()?, layer: step.layer })
-    }
-
-    fn computed(&self, layer_rows: &[usize], report: &mut DecodeReport<Self>) {
-        for (index, rows) in layer_rows.iter().enumerate() {
-            let step = LayerStep { branch: Branch::Decoder, layer: index + 1, rows: *rows };
-            self.observer.layer(&step);
+    /// Tells of each layer's rows: computed, and active.
+    fn computed(
+        &self,
+        layers: impl IntoIterator<Item = (usize, usize)>,
+        report: &mut DecodeReport<Self>,
+    ) {
+        for (index, (rows, active)) in layers.into_iter().enumerate() {
+            let (branch, layer) = (Branch::Decoder, index + 1);
+            self.observer.layer(&LayerStep { branch, layer, rows, active });
             match report.layer_rows.get_mut(index) {
                 Some(total) => *total += rows,
-                None => report.layer_rows.push(*rows),
+                None => report.layer_rows.push(rows),
             }
         }
     }

@@ -4,6 +4,7 @@ mod cohort;
 mod decode_set;
 mod image_cache;
 mod newcomers;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -86,10 +87,16 @@ impl BatchModel for BatchOfa {
         DecodeSet::new(self.model.begin_decode())
     }
 
-    fn join(&mut self, set: &mut DecodeSet, encoded: Vec<(RequestId, Encoded)>) {
+    fn join(
+        &mut self,
+        set: &mut DecodeSet,
+        encoded: Vec<(RequestId, Encoded)>,
+        streams: &dyn Fn(RequestId) -> bool,
+    ) {
+        let streaming: Vec<bool> = encoded.iter().map(|(id, _)| streams(*id)).collect();
         self.compute(|| {
-            for (id, encoded) in encoded {
-                self.join_one(set, id, encoded);
+            for (encoded, streams) in encoded.into_iter().zip(streaming) {
+                self.join_one(set, encoded, streams);
             }
         });
     }

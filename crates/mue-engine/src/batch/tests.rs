@@ -42,14 +42,9 @@ fn requests(model: &BatchOfa) -> Vec<(RequestId, Request)> {
 }
 
 /// Rows of each layer, and who becomes ready.
-fn encode(model: &mut BatchOfa, mut cohort: Cohort, count: usize) -> (Vec<usize>, Vec<RequestId>) {
-    let (mut rows, mut ready) = (Vec::new(), Vec::new());
-    while ready.len() < count {
-        let report = model.encode(&mut cohort);
-        rows.push(report.rows);
-        ready.extend(report.ready.into_iter().map(|(id, _)| id));
-    }
-    (rows, ready)
+fn encode(model: &mut BatchOfa, cohort: Cohort, count: usize) -> (Vec<usize>, Vec<RequestId>) {
+    let (rows, ready) = encode_rest(model, cohort, count);
+    (rows, ready.into_iter().map(|(id, _)| id).collect())
 }
 
 #[test]
@@ -67,6 +62,87 @@ fn who_leaves_before_the_first_layer_costs_nothing() {
             assert_eq!(found, encode(&mut model, cohort, kept.len()), "{encoding:?} {kept:?}");
         }
     }
+}
+
+/// Encodes until pictures have been through their first layer; returns the texts' layer.
+fn encode_first_layer(model: &mut BatchOfa, cohort: &mut Cohort, pictures: usize) -> usize {
+    let stem_steps = pictures.div_ceil(threads()) - 1;
+    for _ in 0..=stem_steps {
+        assert!(model.encode(cohort).ready.is_empty());
+    }
+    1 + stem_steps
+}
+
+/// The answers of requests that decode together, to which nobody listens.
+fn decode(model: &mut BatchOfa, encoded: Vec<(RequestId, Encoded)>) -> Vec<(RequestId, Reply)> {
+    let (mut set, count) = (model.begin_decode(), encoded.len());
+    model.join(&mut set, encoded, &|_| false);
+    let mut answers = Vec::new();
+    while answers.len() < count {
+        let report = model.decode(&mut set);
+        assert!(report.failed.is_empty() && report.events.is_empty());
+        answers.extend(report.finished);
+    }
+    answers.sort_by_key(|(id, _)| *id);
+    answers
+}
+
+/// Encodes what is left of a cohort: rows of each layer, and encodings.
+fn encode_rest(
+    model: &mut BatchOfa,
+    mut cohort: Cohort,
+    count: usize,
+) -> (Vec<usize>, Vec<(RequestId, Encoded)>) {
+    let (mut rows, mut ready) = (Vec::new(), Vec::new());
+    while ready.len() < count {
+        let report = model.encode(&mut cohort);
+        rows.push(report.rows);
+        ready.extend(report.ready);
+    }
+    (rows, ready)
+}
+
+#[test]
+fn who_leaves_after_the_first_layer_costs_nothing_more_and_changes_nothing() {
+    // Of the requests above: who stays, and the pictures and texts that they are of.
+    let cases = [(vec![1], 1, 1), (vec![0, 1], 1, 2), (vec![2, 3], 2, 1), (vec![0, 3], 2, 1)];
+    for (kept, pictures, texts) in cases {
+        let mut model = model(Encoding::Decomposed);
+        let layers = model.folder.config().encoder_layers;
+        let keep = |id: RequestId| kept.contains(&u64::from(id));
+        let all = requests(&model);
+        let (mut cohort, _) = model.begin_encode(all);
+        let texts_layer = encode_first_layer(&mut model, &mut cohort, 3);
+        model.retain_encode(&mut cohort, &keep);
+        let (rows, ready) = encode_rest(&mut model, cohort, kept.len());
+        let both = |layer| pictures + if layer <= layers - texts_layer { texts } else { 0 };
+        assert_eq!(rows, (1..layers).map(both).collect::<Vec<_>>(), "{kept:?}");
+        let together = decode(&mut model, ready);
+        let alone = requests(&model).into_iter().filter(|(id, _)| keep(*id)).collect();
+        let (cohort, _) = model.begin_encode(alone);
+        let (_, ready) = encode_rest(&mut model, cohort, kept.len());
+        for ((id, one), (other_id, other)) in together.iter().zip(decode(&mut model, ready)) {
+            let told = |reply: &Reply| match reply {
+                Reply::Caption(caption) => caption.text.clone(),
+                Reply::Entailment(verdict) => verdict.label.name().to_owned(),
+            };
+            assert_eq!((*id, told(one)), (other_id, told(&other)), "{kept:?}");
+            assert_eq!(one.compute(), other.compute(), "{kept:?}");
+        }
+    }
+}
+
+#[test]
+fn in_joint_encoding_too() {
+    let mut model = model(Encoding::Joint);
+    let layers = model.folder.config().encoder_layers;
+    let all = requests(&model);
+    let (mut cohort, _) = model.begin_encode(all);
+    encode_first_layer(&mut model, &mut cohort, 4);
+    model.retain_encode(&mut cohort, &|id| u64::from(id) == 2);
+    let (rows, ready) = encode_rest(&mut model, cohort, 1);
+    assert_eq!(rows, vec![1; layers - 1]);
+    assert_eq!(ready[0].0, RequestId::from(2));
 }
 
 /// Captions of different pictures.

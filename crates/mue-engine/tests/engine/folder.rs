@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mue_data::PixelTensor;
-use mue_data::scenes::{scenes_prompts, scenes_tokenizer, scenes_tokenizer_json};
+use mue_data::scenes::{scenes_prompts, scenes_tokenizer_json};
+use mue_data::{PixelTensor, Tokenizer, build_tokenizer};
 use mue_engine::{AnswerWords, Encoding, Image, ModelSettings};
 use mue_model::weights::{DType, FloatStorage, RawTensor, initial_tensors, write_safetensors};
 use mue_model::{Device, OfaConfig};
@@ -13,38 +13,69 @@ use serde_json::json;
 pub(crate) const LAYERS: usize = 3;
 pub(crate) const PIXELS: usize = 32;
 
-pub(crate) struct Folder(tempfile::TempDir);
+pub(crate) struct Folder {
+    folder: tempfile::TempDir,
+    config: OfaConfig,
+}
 
 impl Folder {
     pub(crate) fn new(seed: u64, encoding: Encoding) -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        let config = config();
-        let tensors: BTreeMap<_, _> = initial_tensors(&config, seed, &Device::flex())
-            .unwrap()
-            .into_iter()
-            .map(|(name, tensor)| (name.clone(), calmer(&name, tensor)))
-            .collect();
-        let path = |name: &str| folder.path().join(name);
-        let weights = path("model.safetensors");
-        write_safetensors(&weights, &tensors, FloatStorage::Float32).unwrap();
-        std::fs::write(path("config.json"), config.to_json()).unwrap();
-        std::fs::write(path("tokenizer.json"), scenes_tokenizer_json()).unwrap();
+        let folder = Self::speaking(&scenes_tokenizer_json());
+        folder.put_weights(seed, |_, tensor| tensor);
         folder.write_settings(&ModelSettings {
             image_size: PIXELS,
             encoding,
             prompts: scenes_prompts(),
-            answers: AnswerWords {
-                entailment: "yes".into(),
-                neutral: "maybe".into(),
-                contradiction: "no".into(),
-            },
+            answers: answers(["yes", "maybe", "no"]),
             ..ModelSettings::default()
         });
         folder
     }
 
+    /// One that says first and second bytes of characters, and three letters.
+    pub(crate) fn of_bytes(seed: u64) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let vocabulary = json!({
+            "<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3,
+            "y": 4, "m": 5, "n": 6,
+            "Â": 7, "Ã": 8, "Ä": 9, "Å": 10, "©": 11, "¬": 12, "®": 13, "±": 14,
+        });
+        std::fs::write(files.path().join("vocab.json"), vocabulary.to_string()).unwrap();
+        std::fs::write(files.path().join("merges.txt"), "").unwrap();
+        let folder = Self::speaking(&build_tokenizer(files.path()).unwrap());
+        folder.put_weights(seed, |_, tensor| tensor);
+        folder.write_settings(&ModelSettings {
+            image_size: PIXELS,
+            encoding: Encoding::Decomposed,
+            answers: answers(["y", "m", "n"]),
+            ..ModelSettings::default()
+        });
+        folder
+    }
+
+    fn speaking(tokenizer_json: &[u8]) -> Self {
+        let config = config(Tokenizer::from_json(tokenizer_json).unwrap().vocab_size());
+        let folder = Self { folder: tempfile::tempdir().unwrap(), config };
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("config.json"), folder.config.to_json()).unwrap();
+        std::fs::write(path("tokenizer.json"), tokenizer_json).unwrap();
+        folder
+    }
+
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        self.folder.path()
+    }
+
+    /// Puts random weights, changed like this, in the place of those that are there.
+    pub(crate) fn put_weights(&self, seed: u64, change: impl Fn(&str, RawTensor) -> RawTensor) {
+        let tensors: BTreeMap<_, _> = initial_tensors(&self.config, seed, &Device::flex())
+            .unwrap()
+            .into_iter()
+            .map(|(name, tensor)| (name.clone(), change(&name, calmer(&name, tensor))))
+            .collect();
+        let new = self.path().join("new.safetensors");
+        write_safetensors(&new, &tensors, FloatStorage::Float32).unwrap();
+        std::fs::rename(new, self.path().join("model.safetensors")).unwrap();
     }
 
     pub(crate) fn change_settings(&self, change: impl FnOnce(&mut ModelSettings)) {
@@ -60,8 +91,12 @@ impl Folder {
     }
 }
 
-fn config() -> OfaConfig {
-    let vocab_size = scenes_tokenizer().unwrap().vocab_size();
+fn answers(words: [&str; 3]) -> AnswerWords {
+    let [entailment, neutral, contradiction] = words.map(String::from);
+    AnswerWords { entailment, neutral, contradiction }
+}
+
+fn config(vocab_size: usize) -> OfaConfig {
     let config = json!({
         "vocab_size": vocab_size,
         "d_model": 16,

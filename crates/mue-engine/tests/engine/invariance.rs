@@ -92,7 +92,7 @@ fn undecided(exit: &ExitTrace, policy: &ExitPolicy) -> bool {
         || exit.predictions.iter().zip(0..).any(|(it, step)| sure(it, step))
 }
 
-fn same(alone: &Reply, together: &Reply) -> Result<(), TestCaseError> {
+pub(crate) fn same(alone: &Reply, together: &Reply) -> Result<(), TestCaseError> {
     let layers = |reply: &Reply| {
         let exit = reply.exit();
         (exit.image, exit.text, exit.decoder.clone(), reply.compute())

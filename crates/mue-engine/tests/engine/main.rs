@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
 
+mod builds;
 mod depth;
 mod folder;
+mod images;
 mod invariance;
+mod rows;
+mod streaming;
 mod watch;
 
 use std::sync::Arc;
@@ -32,10 +36,13 @@ fn open(folder: &Folder) -> Engine {
 }
 
 fn watched(folder: &Folder) -> (Engine, Arc<Watch>) {
+    watched_with(folder, settings())
+}
+
+fn watched_with(folder: &Folder, settings: EngineSettings) -> (Engine, Arc<Watch>) {
     let watch = Arc::new(Watch::default());
     let observer = Arc::clone(&watch) as Arc<dyn mue_engine::EngineObserver>;
-    let engine = Engine::open(folder.path(), settings(), observer).unwrap();
-    (engine, watch)
+    (Engine::open(folder.path(), settings, observer).unwrap(), watch)
 }
 
 fn greedy(tokens_max: usize) -> CaptionSearch {
@@ -55,49 +62,18 @@ fn replies(engine: &Engine, requests: Vec<Request>) -> Vec<Reply> {
     outcomes.into_iter().map(|outcome| outcome.unwrap().output).collect()
 }
 
-#[test]
-fn rows_computed_are_the_rows_active() {
-    let folder = Folder::new(1, Encoding::Decomposed);
-    let (engine, watch) = watched(&folder);
-    let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE), ExitChoice::Off];
-    let requests = exits.iter().zip(0..).map(|(exit, seed)| caption(&engine, seed, exit.clone()));
-    let replies = replies(&engine, requests.collect());
-    let depth = |reply: &Reply| reply.exit().image.layer;
-    assert_eq!(watch.rows(Branch::Image), replies.iter().map(depth).sum::<usize>());
-    assert_eq!(watch.rows(Branch::Text), 0, "the caption prompt is constant");
-    let tokens: usize =
-        replies.iter().map(|reply| reply.exit().decoder.iter().sum::<usize>()).sum();
-    assert_eq!(watch.rows(Branch::Decoder), tokens);
-}
-
-#[test]
-fn gathering_is_told_where_rows_leave_others_behind() {
-    let folder = Folder::new(1, Encoding::Decomposed);
-    let (engine, watch) = watched(&folder);
-    replies(&engine, vec![caption(&engine, 0, ExitChoice::Off)]);
-    for branch in Branch::ALL {
-        assert_eq!(watch.gathered(branch).moves, 0, "a row alone leaves nobody behind");
-    }
-    let exits = [ExitChoice::Off, ExitChoice::Thresholds(AT_ONCE), ExitChoice::Off];
-    let requests = exits.iter().zip(1..).map(|(exit, seed)| caption(&engine, seed, exit.clone()));
-    let inputs = requests.collect();
+/// The same of requests that encode in one cohort, since they come as one list.
+fn together(engine: &Engine, inputs: Vec<Request>) -> Vec<Reply> {
+    let rows = inputs.len();
     let list = Submission { inputs, priority: Priority::Normal, deadline: None, stream: false };
-    for ticket in engine.submit(list).unwrap() {
-        block_on(ticket).unwrap();
-    }
-    for branch in [Branch::Image, Branch::Decoder] {
-        let gathered = watch.gathered(branch);
-        assert!(gathered.moves > 0 && !gathered.duration.is_zero(), "{branch:?}: {gathered:?}");
-    }
+    let answers = engine.submit(list).unwrap().into_iter().map(|ticket| block_on(ticket).unwrap());
+    answers.inspect(|it| assert_eq!(it.batch.cohort_rows, rows)).map(|it| it.output).collect()
 }
 
 #[test]
 fn a_warm_engine_answers_as_a_cold_one() {
     let folder = Folder::new(8, Encoding::Decomposed);
-    let watch = Arc::new(Watch::default());
-    let observer = Arc::clone(&watch) as Arc<dyn mue_engine::EngineObserver>;
-    let settings = EngineSettings { warm_up: true, ..settings() };
-    let warm = Engine::open(folder.path(), settings, observer).unwrap();
+    let (warm, watch) = watched_with(&folder, EngineSettings { warm_up: true, ..settings() });
     let gather = watch.gather_cost().unwrap();
     assert!(gather.mac_ns.is_finite() && gather.call_ns >= 0.0 && gather.element_ns >= 0.0);
     assert_eq!(watch.rows(Branch::Image), 0, "nobody asked for what warms up");
@@ -108,61 +84,9 @@ fn a_warm_engine_answers_as_a_cold_one() {
         captions.collect::<Vec<_>>()
     };
     let cold = open(&folder);
-    for (warm, cold) in replies(&warm, requests(&warm)).iter().zip(replies(&cold, requests(&cold)))
-    {
-        assert_eq!(warm.exit().decoder, cold.exit().decoder);
-    }
-}
-
-#[test]
-fn hypotheses_share_their_picture() {
-    let folder = Folder::new(2, Encoding::Decomposed);
-    let (engine, watch) = watched(&folder);
-    let texts = ["a red circle", "a green ring", "a large cross"];
-    let together = texts.map(|text| entailment(&engine, 7, text));
-    replies(&engine, together.to_vec());
-    assert_eq!(watch.rows(Branch::Image), folder::LAYERS, "one picture, every layer once");
-    replies(&engine, vec![caption(&engine, 7, ExitChoice::Off)]);
-    assert_eq!(watch.rows(Branch::Image), folder::LAYERS, "its encoding is kept");
-    assert!(watch.hits() >= 1);
-    replies(&engine, vec![caption(&engine, 7, ExitChoice::Thresholds(AT_ONCE))]);
-    assert_eq!(watch.rows(Branch::Image), folder::LAYERS + 1, "other exits, another encoding");
-}
-
-#[test]
-fn the_image_cache_keeps_within_its_bytes() {
-    let folder = Folder::new(3, Encoding::Decomposed);
-    let watch = Arc::new(Watch::default());
-    let observer = Arc::clone(&watch) as Arc<dyn mue_engine::EngineObserver>;
-    let bytes_max = 10_000;
-    let settings = EngineSettings { image_cache_bytes_max: bytes_max, ..settings() };
-    let engine = Engine::open(folder.path(), settings, observer).unwrap();
-    for seed in 0..20 {
-        replies(&engine, vec![caption(&engine, seed, ExitChoice::Off)]);
-    }
-    let most = watch.cache_bytes_most();
-    assert!(most > 0 && most <= bytes_max, "{most}");
-}
-
-#[test]
-fn what_is_streamed_is_the_answer() {
-    let folder = Folder::new(4, Encoding::Decomposed);
-    let engine = open(&folder);
-    for (beam_size, seed) in
-        [1, 2, 4].into_iter().flat_map(|beams| (0..4).map(move |it| (beams, it)))
-    {
-        let search = CaptionSearch { beam_size, ..greedy(12) };
-        let inputs = vec![engine.model().caption(picture(seed), ExitChoice::Off, &search).unwrap()];
-        let stream = Submission { inputs, priority: Priority::High, deadline: None, stream: true };
-        let mut ticket = engine.submit(stream).unwrap().remove(0);
-        let mut streamed = Vec::new();
-        while let Some(token) = block_on(ticket.next_event()) {
-            streamed.push(token);
-        }
-        let Reply::Caption(caption) = block_on(ticket).unwrap().output else {
-            panic!("a caption was asked for")
-        };
-        assert_eq!(streamed, caption.tokens, "{beam_size} beams, picture {seed}");
+    let (warm, cold) = (together(&warm, requests(&warm)), together(&cold, requests(&cold)));
+    for (warm, cold) in warm.iter().zip(&cold) {
+        invariance::same(warm, cold).unwrap();
     }
 }
 

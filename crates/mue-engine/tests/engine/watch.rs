@@ -25,6 +25,12 @@ impl Watch {
         seen.steps.iter().filter(|step| step.branch == branch).map(|step| step.rows).sum()
     }
 
+    /// Row-layers active in a branch.
+    pub(crate) fn active(&self, branch: Branch) -> usize {
+        let seen = self.0.lock().unwrap();
+        seen.steps.iter().filter(|step| step.branch == branch).map(|step| step.active).sum()
+    }
+
     /// What was gathered in a branch.
     pub(crate) fn gathered(&self, branch: Branch) -> Gathering {
         let seen = self.0.lock().unwrap();

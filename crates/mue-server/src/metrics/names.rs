@@ -87,10 +87,13 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     (STAGE_DURATION, "Time of answered requests by task and stage"),
     (QUEUE_WAIT, "Time in the queue of requests that were admitted"),
     (COHORT_ROWS, "Rows that began to encode together"),
-    (DECODE_ROWS, "Rows of a decoder step"),
-    (ACTIVE_ROWS, "Rows computed by a layer, by branch and layer"),
+    (DECODE_ROWS, "Rows held in a decoder step: one per beam of every request in it"),
+    (ACTIVE_ROWS, "Rows active at a layer, by branch and layer; those that have left do not count"),
     (QUALITY_FLOOR, "Quality floors that requests ask for, by task"),
-    (GATHER_DURATION, "Time that a step spent on moving rows so that only active ones compute"),
+    (
+        GATHER_DURATION,
+        "Time that a step spent on moving rows: active ones together, finished ones out, beams in their new order",
+    ),
     (
         STEP_DURATION,
         "Time of a step of the model: start, encode (first with the stem), decode, or these two at once (both)",

@@ -47,7 +47,7 @@ impl Observer for Metrics {
     }
 
     fn decode_step(&self, step: &DecodeStep<'_>) {
-        self.histogram(names::DECODE_ROWS, &[]).record(step.rows as f64);
+        self.histogram(names::DECODE_ROWS, &[]).record(step.held_rows as f64);
         if !step.beside_encode {
             self.step("decode", step.duration);
         }
@@ -80,7 +80,7 @@ impl EngineObserver for Metrics {
     fn layer(&self, step: &LayerStep) {
         let layer = step.layer.to_string();
         let labels = [("branch", step.branch.name()), ("layer", &layer)];
-        self.histogram(names::ACTIVE_ROWS, &labels).record(step.rows as f64);
+        self.histogram(names::ACTIVE_ROWS, &labels).record(step.active as f64);
     }
 
     fn gathered(&self, branch: Branch, gathering: &Gathering) {
