@@ -13,8 +13,8 @@ use crate::ticket::Ticket;
 
 /// Takes requests from any thread; clones are cheap.
 ///
-/// Nothing here blocks for longer than a few map operations. When the last handle and permit are
-/// gone, the worker finishes what it has and ends.
+/// Nothing here blocks for longer than a few map operations. When the last handle, permit and
+/// admission are gone, the worker finishes what it has and ends.
 pub struct Handle<M: BatchModel> {
     door: Arc<Door<M>>,
 }
@@ -44,7 +44,7 @@ pub struct Submission<I> {
 pub struct Permit<M: BatchModel> {
     handle: Handle<M>,
     rows: usize,
-    /// Whether its owner was let in before any drain, which then does not concern it.
+    /// Whether its owner was let in before any drain, which then refuses it only when it is over.
     admitted: bool,
 }
 

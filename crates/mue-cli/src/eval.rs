@@ -19,6 +19,7 @@ use mue_eval::{
 use crate::data::{DataArgs, report_unusable};
 use crate::error::user_error;
 use crate::eval::progress::Progress;
+use crate::folder::make_folder;
 use crate::model::ModelArgs;
 
 const LONG_ABOUT: &str = "\
@@ -137,6 +138,7 @@ struct Opened {
 pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let opened =
         args.tasks.iter().map(|task| open_data(args, *task)).collect::<anyhow::Result<Vec<_>>>()?;
+    // Before anything is measured, since a measurement is dear.
     args.out.iter().try_for_each(|folder| make_folder(folder))?;
     let uncached = EngineSettings { image_cache_bytes_max: 0, ..EngineSettings::default() };
     let clock = args.model.open_with(uncached)?;
@@ -264,14 +266,6 @@ fn write_captions(folder: &Path, evaluation: &Evaluation) -> anyhow::Result<()> 
 fn write_file(folder: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
     let path = folder.join(name);
     std::fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Before anything is measured, since a measurement is dear.
-fn make_folder(folder: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(folder).map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot make {}", folder.display()));
-        user_error(error, "--out names a folder")
-    })
 }
 
 #[cfg(test)]

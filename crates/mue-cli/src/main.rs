@@ -10,6 +10,7 @@ mod data;
 mod entail;
 mod error;
 mod eval;
+mod folder;
 mod health;
 mod import;
 mod info;

@@ -48,7 +48,11 @@ impl ModelFiles {
     fn is_alike(&self, folder: &Path, new: &Path) -> bool {
         let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).ok();
         let settings = read(folder, "mue.json").map(|json| serde_json::from_slice(&json).ok());
+        let config = read(folder, "config.json")
+            .and_then(|json| OfaConfig::from_json(std::str::from_utf8(&json).ok()?).ok());
         settings.flatten() == Some(self.settings.clone())
+            && config.as_ref() == Some(&self.config)
+            && read(folder, "tokenizer.json").as_ref() == Some(&self.tokenizer)
             && read(folder, WEIGHTS).is_some_and(|weights| Some(weights) == read(new, WEIGHTS))
     }
 }

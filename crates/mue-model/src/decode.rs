@@ -42,6 +42,8 @@ pub struct RequestStep {
     pub id: RequestId,
     /// Layers run.
     pub layer: usize,
+    /// Rows of the request in these layers: one at first, then one per live beam.
+    pub rows: usize,
     /// The best live hypothesis' tokens so far; after the last step, of the best finished one.
     pub tokens: Vec<u32>,
     /// The answer, if this step completed it.
@@ -180,7 +182,7 @@ impl Ofa {
                 }
                 Err(error) => Some(Err(error)),
             };
-            reports.push(RequestStep { id, layer, tokens, finished });
+            reports.push(RequestStep { id, layer, rows, tokens, finished });
         }
         run.requests = kept;
         run.select(kept_rows, total);

@@ -18,8 +18,9 @@ pub(crate) const MASKED: f32 = -1e9;
 const LENGTH_STEP: usize = 32;
 
 /// Tables with image tokens kept: a model serves one grid, in joint encoding with a rounded text
-/// length or two, and its biases are large (OFA-base at 480 pixels: 39 MB per layer).
-const IMAGE_TABLES: RecentLimits = RecentLimits { entries_max: 2, bytes_max: 1 << 30 };
+/// length or two, and its biases are large (OFA-base at 480 pixels: 39 MB per layer). Both are kept
+/// however large they are: cohorts that alternate would make them anew each time.
+const IMAGE_TABLES: RecentLimits = RecentLimits { entries_max: 2, bytes_max: usize::MAX };
 
 /// Other tables kept: a few rounded lengths, unless they are long (OFA-base's decoder at 1,024
 /// tokens: 302 MB).
@@ -223,9 +224,10 @@ fn add_block(bias: Tensor<4>, from: usize, block: Tensor<4>) -> Tensor<4> {
     bias.slice_assign(range, sum)
 }
 
-/// Decoder positions that tables for at least `tokens` are made for.
+/// Decoder positions that tables for at least `tokens` are made for. They double, so that what a
+/// long answer makes on its way is no more than twice its last table.
 pub(crate) fn decoder_length(positions: &DecoderPositions, tokens: usize) -> usize {
-    rounded(tokens, positions.tokens_max())
+    tokens.next_power_of_two().max(LENGTH_STEP).min(positions.tokens_max())
 }
 
 /// A length that tables are made for: at least `tokens`, at most `most`.

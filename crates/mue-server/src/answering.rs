@@ -42,8 +42,9 @@ impl Task {
         Self::ALL.into_iter().find(|task| *method == Method::POST && task.route() == route)
     }
 
-    /// The branches that its requests run through. The prompt of captions is the same for all, so
-    /// it goes through the text branch once per model.
+    /// The branches that its requests run through. The prompt of captions is the same for all, so it
+    /// goes through the text branch once per model; a joint encoder, which has it beside every
+    /// picture, counts as the image branch.
     pub(crate) fn branches(self) -> &'static [Branch] {
         match self {
             Self::Caption => &[Branch::Image, Branch::Decoder],

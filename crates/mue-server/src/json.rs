@@ -40,6 +40,29 @@ pub(crate) fn from_value<T: DeserializeOwned>(json: Value, items_max: usize) -> 
     named(items_max, |object| object.deserialize(json))
 }
 
+/// Reads a list of texts, unless it is none.
+///
+/// # Errors
+///
+/// If it has more than so many items; at the first beyond, it stops.
+pub(crate) fn texts(json: &str, items_max: usize) -> Option<Result<Vec<String>, TooMany>> {
+    if !json.trim_ascii_start().starts_with('[') {
+        return None;
+    }
+    let mut parsed = serde_json::Deserializer::from_str(json);
+    let list = Bounded::new(PhantomData::<Vec<String>>, items_max).deserialize(&mut parsed);
+    match list.and_then(|list| parsed.end().map(|()| list)) {
+        Ok(list) => Some(Ok(list)),
+        // Of an item that is no text the message differs.
+        Err(error) if error.to_string().starts_with(bounded::TOO_MANY) => Some(Err(TooMany)),
+        Err(_) => None,
+    }
+}
+
+/// A list has more items than it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
 /// A word for a value that has a name; serde would take a map of it as well.
 ///
 /// # Errors

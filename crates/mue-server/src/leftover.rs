@@ -42,7 +42,9 @@ pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
     // One that waits to be told to send it is not told.
     let is_sent = !request.headers().contains_key(EXPECT);
     let (back, mut left) = oneshot::channel();
-    let lend = |body| Body::new(Lent(Some((Limited::new(body, bytes_max), back))));
+    // What is announced as too large nobody reads, and how long it passes is bounded by time.
+    let passes_max = if is_too_large { usize::MAX } else { bytes_max };
+    let lend = |body| Body::new(Lent(Some((Limited::new(body, passes_max), back))));
     let mut response = next.run(request.map(lend)).await;
     let has_passed = match left.try_recv() {
         Ok(None) => true,

@@ -3,7 +3,7 @@
 use mue_batcher::{Config, Policy, Priority, Rows};
 use proptest::prelude::*;
 
-use crate::fake::{Plan, Trouble};
+use crate::plan::{Plan, Trouble};
 use crate::scene::ms;
 
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ pub(crate) enum Act {
         permit: bool,
     },
     Reserve(usize),
+    Admit,
+    /// By somebody who was let in, perhaps since a drain began.
+    ReserveAdmitted(usize),
     Cancel(prop::sample::Index),
     Turns(usize),
     Advance(u64),
@@ -84,6 +87,8 @@ pub(crate) fn acts() -> impl Strategy<Value = Act> {
             plans, priority, deadline_ms, stream, permit
         }),
         30 => (1..9usize).prop_map(Act::Reserve),
+        30 => Just(Act::Admit),
+        20 => (1..9usize).prop_map(Act::ReserveAdmitted),
         100 => any::<prop::sample::Index>().prop_map(Act::Cancel),
         700 => (1..12usize).prop_map(Act::Turns),
         100 => (0..20u64).prop_map(Act::Advance),

@@ -2,7 +2,7 @@
 
 use mue_batcher::{Config, Load, Priority, Rows, SubmitError, Turn};
 
-use crate::fake::{Plan, plan};
+use crate::plan::{Plan, plan};
 use crate::recorder::Seen;
 use crate::scene::{Scene, Terms, ms};
 

@@ -2,7 +2,7 @@
 
 use mue_batcher::{Config, RequestError, SubmitError, Turn};
 
-use crate::fake::plan;
+use crate::plan::plan;
 use crate::scene::{Scene, Terms, answered, ms, refused};
 
 #[test]

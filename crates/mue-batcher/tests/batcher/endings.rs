@@ -2,7 +2,8 @@
 
 use mue_batcher::{Config, Outcome, Policy, RequestError, Stage, SubmitError, Turn};
 
-use crate::fake::{Failure, Plan, Trouble, plan};
+use crate::fake::Failure;
+use crate::plan::{Plan, Trouble, plan};
 use crate::recorder::Seen;
 use crate::scene::{Scene, Terms, answered, events, ms, refused, verdict};
 

@@ -2,7 +2,7 @@
 
 use mue_batcher::{Config, Policy, Rows, Turn};
 
-use crate::fake::{Plan, plan};
+use crate::plan::{Plan, plan};
 use crate::recorder::{Decoded, Seen};
 use crate::scene::{Scene, Terms, answered, events, ms, verdict};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mue_batcher::{CohortStart, Config, EncodeStep, Outcome, RequestId};
 
-use crate::fake::{Plan, Trouble};
+use crate::plan::{Plan, Trouble};
 use crate::recorder::{Decoded, Seen};
 use crate::script::Told;
 

@@ -7,6 +7,7 @@ mod endings;
 mod fake;
 mod flow;
 mod history;
+mod plan;
 mod recorder;
 mod scene;
 mod script;

@@ -10,7 +10,8 @@ use mue_batcher::{
     Answer, Config, Handle, Priority, RequestError, Submission, SubmitError, Turn, Worker, pair,
 };
 
-use crate::fake::{Failure, Fake, Input, Plan, Shared};
+use crate::fake::{Failure, Fake, Input, Shared};
+use crate::plan::Plan;
 use crate::recorder::Recorder;
 
 pub(crate) type Verdict = Result<Answer<usize>, RequestError<Failure>>;

@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use mue_batcher::{Config, Outcome, Permit, Priority, RequestError, RequestId, SubmitError, Turn};
+use mue_batcher::{
+    Admission, Config, Outcome, Permit, Priority, RequestError, RequestId, SubmitError, Turn,
+};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
 use crate::acts::{Act, acts, configs};
-use crate::fake::{Failure, Fake, Plan};
+use crate::fake::{Failure, Fake};
 use crate::history::History;
+use crate::plan::Plan;
 use crate::scene::{Scene, Terms, Ticket, Verdict, events, ms, verdict};
 
 /// What the script knows of an accepted request.
@@ -28,6 +31,7 @@ struct Run {
     tickets: BTreeMap<RequestId, Ticket>,
     told: HashMap<RequestId, Told>,
     permits: Vec<(Permit<Fake>, usize)>,
+    admissions: Vec<Admission<Fake>>,
     accepted: usize,
     outcomes: HashMap<Outcome, usize>,
 }
@@ -40,6 +44,7 @@ impl Run {
             tickets: BTreeMap::new(),
             told: HashMap::new(),
             permits: Vec::new(),
+            admissions: Vec::new(),
             accepted: 0,
             outcomes: HashMap::new(),
         }
@@ -53,9 +58,19 @@ impl Run {
             }
             Act::Reserve(rows) => {
                 let permit = self.scene.handle.reserve(rows, self.scene.shared.now());
-                self.permits.extend(permit.ok().map(|permit| (permit, rows)));
-                if self.permits.len() > 3 {
-                    self.permits.remove(0);
+                self.keep(permit, rows);
+            }
+            Act::Admit => {
+                let admission = self.scene.handle.admit(self.scene.shared.now());
+                self.admissions.extend(admission.ok());
+                if self.admissions.len() > 3 {
+                    self.admissions.remove(0);
+                }
+            }
+            Act::ReserveAdmitted(rows) => {
+                let now = self.scene.shared.now();
+                if let Some(admission) = self.admissions.pop() {
+                    self.keep(admission.reserve(rows, now), rows);
                 }
             }
             Act::Cancel(index) => self.cancel(index),
@@ -67,6 +82,14 @@ impl Run {
             Act::Advance(time_ms) => self.scene.advance(ms(time_ms)),
             Act::Drain { deadline_ms, new } => self.drain(ms(deadline_ms), new),
             Act::FailBuilds(builds) => self.scene.shared.world().builds_to_fail = builds,
+        }
+    }
+
+    /// Keeps the newest permits.
+    fn keep(&mut self, permit: Result<Permit<Fake>, SubmitError>, rows: usize) {
+        self.permits.extend(permit.ok().map(|permit| (permit, rows)));
+        if self.permits.len() > 3 {
+            self.permits.remove(0);
         }
     }
 
@@ -153,12 +176,23 @@ impl Run {
 
     /// Shuts the batcher down, checks all it did, and opens another.
     fn drain(&mut self, deadline: Duration, new: Config) {
-        self.scene.handle.drain(self.scene.shared.now() + deadline);
+        let end = self.scene.shared.now() + deadline;
+        self.scene.handle.drain(end);
         self.permits.clear();
+        // The last who was let in before asks now, the others keep the drain waiting for nothing.
+        if let Some(admission) = self.admissions.pop() {
+            let permit = admission.reserve(1, self.scene.shared.now());
+            assert!(!matches!(permit, Err(SubmitError::ShuttingDown)), "let in before the drain");
+        }
         loop {
             match self.turn() {
                 Turn::Again => {}
                 Turn::Idle { until } => {
+                    let is_waited_for = self.scene.shared.now() < end;
+                    if !self.admissions.is_empty() && is_waited_for {
+                        self.admissions.pop();
+                        continue;
+                    }
                     let until = until.expect("a drain has an end");
                     assert!(until > self.scene.shared.now(), "an idle worker has time");
                     self.scene.shared.world().now = until;
@@ -166,6 +200,7 @@ impl Run {
                 Turn::Finished => break,
             }
         }
+        self.admissions.clear();
         for (id, mut ticket) in std::mem::take(&mut self.tickets) {
             let verdict = verdict(&mut ticket).expect("everything is answered");
             self.check(id, &verdict, &events(&mut ticket));

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use mue_batcher::{Config, Handle, Load, Permit, Priority, Submission, Ticket, pair};
 
-use crate::fake::{Fake, Input, Shared, plan};
+use crate::fake::{Fake, Input, Shared};
+use crate::plan::plan;
 use crate::recorder::Recorder;
 
 /// The callers' ends live in handlers that move between threads.

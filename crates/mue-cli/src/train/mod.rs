@@ -24,6 +24,7 @@ use self::data::Data;
 use self::start::Start;
 use crate::data::{say, warn};
 use crate::error::user_error;
+use crate::folder::make_folder;
 use crate::model_files::{ModelFiles, NOT_CALIBRATED};
 
 const LONG_ABOUT: &str = "\
@@ -140,11 +141,7 @@ fn recipe_of(run: &Path) -> anyhow::Result<TrainConfig> {
 
 /// Takes up the folder's run if asked to, and else makes sure that none is overwritten.
 fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&args.out).map_err(|error| {
-        let error =
-            anyhow::Error::new(error).context(format!("cannot make {}", args.out.display()));
-        user_error(error, "--out names a folder")
-    })?;
+    make_folder(&args.out)?;
     if args.resume || args.export {
         let mut report = |error: ResumeError| {
             say("passed over", &format!("{:#}", anyhow::Error::from(error)));

@@ -103,6 +103,7 @@ fn what_is_asked_for_overrides_the_folder_and_a_calibration_stays_with_its_weigh
     let said = import(&["--out", "other", "--encoding", "joint", "--image-size", "48"]);
     assert!(said.contains("left out: calibration.json"), "{said}");
     assert!(!folder.path().join("other/calibration.json").exists());
+    assert!(import(&["--out", "absolute", "--no-image-relative-bias"]).contains("calibration"));
     let settings = std::fs::read(folder.path().join("other/mue.json")).unwrap();
     let settings: Value = serde_json::from_slice(&settings).unwrap();
     assert_eq!((&settings["encoding"], &settings["image_size"]), (&"joint".into(), &48.into()));

@@ -24,10 +24,7 @@ pub struct DecodeSet {
 struct Captioning {
     id: RequestId,
     trace: EncoderTrace,
-    beam_size: usize,
     telling: Telling,
-    /// Rows that the next step computes: one at first, then one per beam.
-    rows: usize,
 }
 
 impl DecodeSet {
@@ -42,16 +39,11 @@ impl DecodeSet {
         self.run.cancel(|id| captions.get(&id).is_none_or(|caption| !keep(caption.id)));
         captions.retain(|_, caption| keep(caption.id));
     }
+}
 
-    /// Rows active at each layer of a step, first layer first: those of the requests that ran it.
-    fn active_rows(&self, steps: &[RequestStep]) -> impl Iterator<Item = usize> {
-        let rows = |step: &RequestStep| self.captions.get(&step.id).map_or(0, |it| it.rows);
-        let depths: Vec<(usize, usize)> =
-            steps.iter().map(|step| (step.layer, rows(step))).collect();
-        (1..).map(move |layer| {
-            depths.iter().filter(|(depth, _)| *depth >= layer).map(|(_, rows)| rows).sum()
-        })
-    }
+/// Rows active at each layer of a step, first layer first: those of the requests that ran it.
+fn active_rows(steps: &[RequestStep]) -> impl Iterator<Item = usize> {
+    (1..).map(|layer| steps.iter().filter(|step| step.layer >= layer).map(|step| step.rows).sum())
 }
 
 impl BatchOfa {
@@ -66,14 +58,12 @@ impl BatchOfa {
         let trace = EncoderTrace::new(&parts, self.model.macs());
         match request.task {
             Task::Caption { search } => {
-                let beam_size = search.beam_size;
-                let telling = Telling::new(streams, beam_size);
+                let telling = Telling::new(streams, search.beam_size);
                 // It grows with the caption, which is mostly far shorter than it may be.
                 let source = self.model.source(parts, 1);
                 let policy = request.policy.decoder;
                 let place = self.model.join_decode(&mut set.run, source, policy, search);
-                let caption = Captioning { id, trace, beam_size, telling, rows: 1 };
-                set.captions.insert(place, caption);
+                set.captions.insert(place, Captioning { id, trace, telling });
             }
             Task::Entailment { prompt: mut prefix } => {
                 prefix.pop(); // the decoder is fed the prompt without EOS
@@ -97,7 +87,7 @@ impl BatchOfa {
         }
         if !set.run.is_finished() {
             let step = self.model.decode_token(&mut set.run);
-            let active = set.active_rows(&step.requests);
+            let active = active_rows(&step.requests);
             self.computed(step.layer_rows.into_iter().zip(active), &mut report);
             self.gathered(Branch::Decoder, set.run.take_gathering());
             for request in step.requests {
@@ -137,13 +127,12 @@ impl BatchOfa {
     fn advance(&self, set: &mut DecodeSet, step: RequestStep, report: &mut DecodeReport<Self>) {
         let Some(caption) = set.captions.get_mut(&step.id) else { return };
         let Some(answer) = step.finished else {
-            caption.rows = caption.beam_size;
             let told = caption.telling.newest(&self.folder.tokenizer, &step);
             report.events.extend(told.into_iter().map(|token| (caption.id, token)));
             return;
         };
         let Some(caption) = set.captions.remove(&step.id) else { return };
-        let Captioning { id, trace, telling, .. } = caption;
+        let Captioning { id, trace, telling } = caption;
         match answer.map(|answer| self.caption(answer, trace)) {
             Ok(caption) => {
                 let told = telling.last(&self.folder.tokenizer, &caption);

@@ -52,6 +52,9 @@ impl Ofa {
     /// Whether the next layer runs on the active rows alone.
     fn gathers_prefixes(&self, run: &AnswerRun) -> bool {
         let options = self.options();
+        if options.execution == Execution::Masked || run.active.len() == run.requests.len() {
+            return options.execution == Execution::Compacted;
+        }
         let [_, tokens, width] = run.hidden.dims();
         let requests = |active: bool| {
             let chosen = run.requests.iter().enumerate();
@@ -62,8 +65,7 @@ impl Ofa {
         let saved = requests(false).map(|request| self.prefix_macs(request)).sum::<u64>()
             + pending_macs(self.macs(), run.layer, sources(true), sources(false));
         let elements = run.active.len() * tokens * width;
-        options.execution == Execution::Compacted
-            && (saved == 0 || options.gather.pays(elements, saved))
+        saved == 0 || options.gather.pays(elements, saved)
     }
 
     fn forward_prefixes(

@@ -52,6 +52,9 @@ impl Ofa {
     /// Whether a layer runs on the active rows alone: their states and caches are gathered then.
     fn gathers(&self, run: &DecoderRun, step: &Step, layer: usize) -> bool {
         let options = self.options();
+        if options.execution == Execution::Masked || step.active.len() == run.requests.len() {
+            return options.execution == Execution::Compacted;
+        }
         let requests = |active: bool| {
             let chosen = run.requests.iter().enumerate();
             let chosen = chosen.filter(move |(place, _)| step.active.contains(place) == active);
@@ -62,8 +65,7 @@ impl Ofa {
             + pending_macs(self.macs(), layer, sources(true), sources(false));
         let active_rows: usize = requests(true).map(|request| request.search.rows()).sum();
         let elements = active_rows * self.config().d_model * (1 + 2 * run.columns());
-        options.execution == Execution::Compacted
-            && (saved == 0 || options.gather.pays(elements, saved))
+        saved == 0 || options.gather.pays(elements, saved)
     }
 
     /// The rows of some requests.

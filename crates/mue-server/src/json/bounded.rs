@@ -9,6 +9,9 @@ use serde::forward_to_deserialize_any;
 /// The largest whole number below which a float holds every one.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// What an error about a list's length begins with.
+pub(super) const TOO_MANY: &str = "more than";
+
 /// What reads a value, at each of the steps that serde takes to it.
 pub(super) struct Bounded<I> {
     inner: I,
@@ -128,7 +131,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<A> {
         }
         match self.items.next_element::<IgnoredAny>()? {
             None => Ok(None),
-            Some(_) => Err(A::Error::custom(format!("more than {} items", self.items_max))),
+            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {} items", self.items_max))),
         }
     }
 }

@@ -47,7 +47,7 @@ const COUNTERS: [(&str, &str); 16] = [
     (HTTP_RESPONSES, "Responses by route and status"),
     (
         EXITS,
-        "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch",
+        "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
     ),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
     (LAYERS_COMPUTED, "Layers that answered requests ran, by task and branch"),

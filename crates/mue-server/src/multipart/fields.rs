@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::too_many;
+use crate::json;
 use crate::problem::Problem;
 
 /// Fields whose text is meant as it stands, even if it looks like a number.
@@ -55,11 +56,14 @@ impl FormFields {
 
     /// Adds one hypothesis, or those of a list in JSON.
     fn add_hypotheses(&mut self, text: String) -> Result<(), Problem> {
-        let hypotheses = serde_json::from_str::<Vec<String>>(&text).unwrap_or_else(|_| vec![text]);
+        let most = self.hypotheses_max;
         let list = self.fields.entry(LIST).or_insert_with(|| Value::Array(Vec::new()));
         if let Value::Array(list) = list {
-            if list.len() + hypotheses.len() > self.hypotheses_max {
-                return Err(too_many(LIST, self.hypotheses_max));
+            let read = json::texts(&text, most - list.len());
+            let hypotheses = read.unwrap_or_else(|| Ok(vec![text]));
+            let hypotheses = hypotheses.map_err(|_| too_many(LIST, most))?;
+            if list.len() + hypotheses.len() > most {
+                return Err(too_many(LIST, most));
             }
             list.extend(hypotheses.into_iter().map(Value::String));
         }
@@ -138,6 +142,9 @@ mod tests {
         assert_eq!(read(&repeated), Ok(json!({"hypotheses": ["[a]", "12", "[1]"]})));
         let list = ("hypotheses", r#"["a", "b"]"#);
         assert_eq!(read(&[list, ("hypotheses", "c")]), Ok(json!({"hypotheses": ["a", "b", "c"]})));
+        // Nobody gets as far as the end, which is missing.
+        let endless = read(&[("hypotheses", r#"["a", "b", "c", "d", "#)]).unwrap_err();
+        assert!(endless.contains("hypotheses occurs more than 3 times"), "{endless}");
         let refused = read(&[list, list]).unwrap_err();
         assert!(refused.contains("hypotheses occurs more than 3 times"), "{refused}");
         let refused = read(&[("hypothesis", "a"), ("hypothesis", "b")]).unwrap_err();
