@@ -6,8 +6,8 @@ use anyhow::anyhow;
 use clap::Args;
 use mue_data::datasets::DataSpec;
 use mue_data::scenes::{SceneSet, Split};
-use mue_engine::{Engine, EngineSettings, ExitChoice, OperatingPoint};
-use mue_eval::retention;
+use mue_engine::{Engine, EngineSettings};
+use mue_eval::{promised, retention};
 use serde::Serialize;
 
 use crate::data::DataArgs;
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<()> 
 
 fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<Verdict> {
     let exit = args.model.exit();
-    let point = promised(engine, task, &exit).ok_or_else(|| {
+    let point = promised(engine, task.into(), &exit).ok_or_else(|| {
         let error = anyhow!("nothing is promised of the exits {:?}", args.model.exit_name());
         user_error(error, "`mue calibrate` certifies `auto`, `mue` and qualities")
     })?;
@@ -109,29 +109,6 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
     let kept = retentions.iter().filter(|retention| **retention >= promise).count();
     let task = task.name();
     Ok(Verdict { task, samples, promise, confidence, kept, retention: retentions })
-}
-
-/// The certified point behind a choice of exits.
-fn promised<'a>(
-    engine: &'a Engine,
-    task: TaskArg,
-    exit: &ExitChoice,
-) -> Option<&'a OperatingPoint> {
-    let exits = &engine.model().settings().exits;
-    let (calibration, stated) = match task {
-        TaskArg::Caption => (&engine.model().calibration().caption, &exits.caption),
-        TaskArg::Entailment => (&engine.model().calibration().entailment, &exits.entailment),
-    };
-    match exit {
-        ExitChoice::Auto => {
-            let auto = calibration.default_rules(stated.as_ref())?;
-            let mut points = calibration.points.iter().chain(&calibration.mue);
-            points.find(|point| &point.exits == auto)
-        }
-        ExitChoice::Mue => calibration.mue.as_ref(),
-        ExitChoice::Quality(quality) => calibration.cheapest(*quality),
-        _ => None,
-    }
 }
 
 fn print(out: &mut dyn Write, verdicts: &[Verdict]) -> anyhow::Result<()> {

@@ -5,6 +5,7 @@ use mue_engine::{Engine, ExitChoice, Reply};
 
 use crate::answers::Way;
 use crate::measure::{ExitLayers, layers, macs, mean, median, pairs, saved};
+use crate::promise::promised;
 use crate::quality::canonical_cider_d;
 use crate::report::{Counts, Intervals, Side, TaskReport};
 use crate::{
@@ -67,8 +68,9 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
         disputed: data.dataset().disputed(),
     };
     let canonical = canonical_cider_d(&answers.truths)?;
+    let promised = promised(engine, data.task(), &plan.exit).map(|point| point.retention_low);
     let report = TaskReport::new((side(0), exit), (intervals, layers_saved), counts, canonical);
-    Ok(Evaluation { report, answers })
+    Ok(Evaluation { report: TaskReport { promised, ..report }, answers })
 }
 
 /// Quality with exits relative to full depth; none if full depth has no quality at all.

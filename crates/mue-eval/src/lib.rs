@@ -23,6 +23,7 @@ mod folder;
 mod frontier;
 mod latency;
 mod measure;
+mod promise;
 mod quality;
 mod random;
 mod report;
@@ -47,6 +48,7 @@ pub use mue_scores::{
     CaptionCorpus, CaptionSample, CaptionScores, CiderCorpus, CiderScore, SampleScores, ScoreError,
     score_captions, tokenize,
 };
+pub use promise::promised;
 pub use quality::{ByLabel, Quality, Scored, score};
 pub use random::Random;
 pub use report::{Counts, Intervals, Report, Side, TaskReport, TaskResult};

@@ -117,6 +117,13 @@ fn what_was_calibrated_is_how_the_model_exits() {
         let args = ["eval", "--timed", "1", "--exit", exit];
         assert!(run(folder.path(), &[&args[..], &base].concat()).contains("### Entailment"));
     }
+    let promised = |exit: &str| {
+        let args = ["eval", "--timed", "1", "--json", "--exit", exit];
+        let text = run(folder.path(), &[&args[..], &base].concat());
+        let report: Value = serde_json::from_str(&text).unwrap();
+        report["entailment"]["promised"].clone()
+    };
+    assert_eq!((promised("mue"), promised("off")), (mue["retention_low"].clone(), Value::Null));
 }
 
 #[test]

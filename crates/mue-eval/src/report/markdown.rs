@@ -143,7 +143,10 @@ pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
         rows.push(vec![name.to_owned(), cell(full), cell(exit), compared]);
     };
     let share = |interval, what: &str| format!("{} {what}", spread(interval));
-    let kept = intervals.retention.map_or_else(|| "nothing to keep".into(), |it| share(it, "kept"));
+    let promised = |low| format!(", {} promised", percent(low));
+    let promised = report.promised.map(promised).unwrap_or_default();
+    let kept = intervals.retention.map(|it| share(it, "kept") + &promised);
+    let kept = kept.unwrap_or_else(|| "nothing to keep".into());
     match &full.quality {
         Quality::Entailment { families, .. } => {
             row("accuracy", &|side| format!("{:.4}", side.quality.main()), kept);

@@ -79,6 +79,9 @@ pub struct TaskReport {
     pub canonical_cider_d: Option<f64>,
     /// Quality with exits relative to full depth; none if full depth has no quality at all.
     pub retention: Option<f64>,
+    /// What the model's calibration promises it to be at least, if it promises anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promised: Option<f64>,
     /// Share of all layers that exits do not run, which is how the paper counts; the branch of a
     /// constant prompt is not among them.
     pub layers_saved: f64,
@@ -145,6 +148,7 @@ impl TaskReport {
             exit,
             canonical_cider_d,
             retention: intervals.retention.map(|interval| interval.estimate),
+            promised: None,
             layers_saved,
             macs_saved: intervals.macs_saved.estimate,
             wall_saved: intervals.wall_saved.estimate,
