@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mue_data::datasets::{
-    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, Problem, Problems,
+    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, Problem,
     SampleText, Task,
 };
 use mue_data::preprocess;
@@ -110,63 +110,18 @@ impl EvalData {
         range: Range<usize>,
     ) -> Result<impl Iterator<Item = Result<EvalSample, DataError>> + use<'a>, DataError> {
         let size = engine.model().settings().image_size;
-        let order: Vec<usize> = (range.start.min(self.len())..range.end.min(self.len())).collect();
-        // Pictures and texts are counted in the pass, together.
-        let config = LoaderConfig { problems_max: usize::MAX, ..LoaderConfig::default() };
-        let loader = Loader::start(&self.dataset, order.clone(), config, move |picture| {
+        let order = range.start.min(self.len())..range.end.min(self.len());
+        let config = LoaderConfig { problems_max: self.unusable_max, ..LoaderConfig::default() };
+        let mut loader = Loader::start(&self.dataset, order.collect(), config, move |picture| {
             Image::new(preprocess(&picture, size, size))
         })?;
-        let problems = Problems::at_most(self.unusable_max);
-        Ok(Pass { data: self, engine, loader, order, problems, is_over: false })
-    }
-}
-
-/// One pass over some samples.
-struct Pass<'a> {
-    data: &'a EvalData,
-    engine: &'a Engine,
-    loader: Loader<Image>,
-    order: Vec<usize>,
-    problems: Problems,
-    is_over: bool,
-}
-
-impl Iterator for Pass<'_> {
-    type Item = Result<EvalSample, DataError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let next = self.usable().transpose();
-        self.is_over = !matches!(next, Some(Ok(_)));
-        next
-    }
-}
-
-impl Pass<'_> {
-    /// The next sample that can be used; none at the end.
-    fn usable(&mut self) -> Result<Option<EvalSample>, DataError> {
-        loop {
-            let mut unreadable = Vec::new();
-            let loaded = self.loader.next_reporting(|problem| unreadable.push(problem.clone()));
-            unreadable.into_iter().try_for_each(|problem| self.leave_out(problem))?;
-            let Some(loaded) = loaded else { return Ok(None) };
-            let Loaded { position, sample, picture: image } = loaded?;
+        let usable = move |Loaded { sample, picture: image, .. }: Loaded<Image>| {
             let sample = EvalSample { id: sample.id, text: sample.text, image };
-            match sample.question(self.engine, &ExitChoice::Off) {
-                Ok(_) => return Ok(Some(sample)),
-                Err(error) => {
-                    let place = self.data.dataset.place(self.order[position]);
-                    self.leave_out(Problem { place, message: error.to_string() })?;
-                }
-            }
-        }
-    }
-
-    fn leave_out(&mut self, problem: Problem) -> Result<(), DataError> {
-        self.data.unusable.note(&problem);
-        self.problems.record(problem)
+            let asked = sample.question(engine, &ExitChoice::Off);
+            asked.map(|_| sample).map_err(|error| error.to_string())
+        };
+        let left_out = |problem: &Problem| self.unusable.note(problem);
+        Ok(std::iter::from_fn(move || loader.next_usable(left_out, usable)))
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Loaded<T> {
 pub struct Loader<T> {
     channels: Vec<Receiver<Result<Loaded<T>, Problem>>>,
     threads: Vec<JoinHandle<()>>,
+    dataset: Arc<Dataset>,
+    order: Arc<[usize]>,
     /// The next position, and how many there are.
     next: usize,
     count: usize,
@@ -84,12 +86,19 @@ impl<T: Send + 'static> Loader<T> {
         F: Fn(RgbImage) -> T + Send + Sync + 'static,
     {
         assert!(order.iter().all(|index| *index < dataset.len()), "a sample that is not there");
-        let count = order.len();
+        let (count, order) = (order.len(), Arc::<[usize]>::from(order));
         let step = config.threads.max(1);
-        let work = Arc::new(Work { dataset: Arc::clone(dataset), order, config, prepare });
+        let work = Arc::new(Work {
+            dataset: Arc::clone(dataset),
+            order: Arc::clone(&order),
+            config,
+            prepare,
+        });
         let mut loader = Self {
             channels: Vec::new(),
             threads: Vec::new(),
+            dataset: Arc::clone(dataset),
+            order,
             next: 0,
             count,
             problems: Problems::at_most(config.problems_max),
@@ -114,19 +123,27 @@ impl<T> Loader<T> {
         &self.problems
     }
 
-    /// The next sample; what cannot be read on the way to it is reported as it is met.
-    pub fn next_reporting(
+    /// What `read` makes of the next sample that it can use, or why it cannot, which counts as if the
+    /// sample could not be read; what is left out on the way is reported as it is met.
+    pub fn next_usable<U>(
         &mut self,
         mut report: impl FnMut(&Problem),
-    ) -> Option<Result<Loaded<T>, DataError>> {
+        mut read: impl FnMut(Loaded<T>) -> Result<U, String>,
+    ) -> Option<Result<U, DataError>> {
         while self.next < self.count {
             let position = self.next;
             self.next += 1;
             let failure = match self.channels[position % self.channels.len()].recv() {
-                Ok(Ok(loaded)) => return Some(Ok(loaded)),
-                Ok(Err(problem)) => {
-                    report(&problem);
-                    self.problems.record(problem)
+                Ok(loaded) => {
+                    let place = || self.dataset.place(self.order[position]);
+                    let named = |message| Problem { place: place(), message };
+                    match loaded.and_then(|loaded| read(loaded).map_err(named)) {
+                        Ok(usable) => return Some(Ok(usable)),
+                        Err(problem) => {
+                            report(&problem);
+                            self.problems.record(problem)
+                        }
+                    }
                 }
                 Err(_) => Err(DataError::ThreadBroke(position)),
             };
@@ -143,7 +160,7 @@ impl<T> Iterator for Loader<T> {
     type Item = Result<Loaded<T>, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_reporting(|_| {})
+        self.next_usable(|_| {}, Ok)
     }
 }
 
@@ -159,7 +176,7 @@ impl<T> Drop for Loader<T> {
 
 struct Work<F> {
     dataset: Arc<Dataset>,
-    order: Vec<usize>,
+    order: Arc<[usize]>,
     config: LoaderConfig,
     prepare: F,
 }

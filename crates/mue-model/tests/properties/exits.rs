@@ -1,7 +1,8 @@
 //! Where rows leave, and what exits off and fixed depths are.
 
-use mue_model::{BranchPolicy, ExitPolicy};
+use mue_model::{BranchPolicy, ExitPolicy, Ofa};
 use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
 
 use crate::answers::ANSWERS;
 use crate::encodings::RUNS;
@@ -13,22 +14,31 @@ fn with_policy(requests: &[Request], policy: &ExitPolicy) -> Vec<Request> {
     requests.iter().map(|request| Request { policy: policy.clone(), ..request.clone() }).collect()
 }
 
+/// That a policy is full depth, bit for bit.
+fn assert_full_depth(
+    model: &Ofa,
+    requests: &[Request],
+    policy: &ExitPolicy,
+) -> Result<(), TestCaseError> {
+    let (found, full) = (with_policy(requests, policy), with_policy(requests, &ExitPolicy::full()));
+    for (run, encoding) in RUNS {
+        let full = run(model, &full, encoding);
+        for (found, full) in run(model, &found, encoding).into_iter().zip(full) {
+            prop_assert_eq!(found.ids, full.ids);
+            prop_assert_eq!(found.layers, full.layers);
+            prop_assert_eq!(found.log_probs, full.log_probs);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn thresholds_above_one_are_full_depth_bit_for_bit((seed, requests) in requests(3)) {
         let model = model(seed);
-        let never = with_policy(&requests, &ExitPolicy::similarity(1.01, 1.01, 1.01));
-        let full = with_policy(&requests, &ExitPolicy::full());
-        for (run, encoding) in RUNS {
-            let full = run(&model, &full, encoding);
-            for (never, full) in run(&model, &never, encoding).into_iter().zip(full) {
-                prop_assert_eq!(never.ids, full.ids);
-                prop_assert_eq!(never.layers, full.layers);
-                prop_assert_eq!(never.log_probs, full.log_probs);
-            }
-        }
+        assert_full_depth(&model, &requests, &ExitPolicy::similarity(1.01, 1.01, 1.01))?;
     }
 
     #[test]
@@ -36,16 +46,7 @@ proptest! {
         let model = model(seed);
         let layers = model.config().encoder_layers;
         let fixed = ExitPolicy::fixed(layers, layers, model.config().decoder_layers);
-        let (fixed, full) =
-            (with_policy(&requests, &fixed), with_policy(&requests, &ExitPolicy::full()));
-        for (run, encoding) in RUNS {
-            let full = run(&model, &full, encoding);
-            for (fixed, full) in run(&model, &fixed, encoding).into_iter().zip(full) {
-                prop_assert_eq!(fixed.ids, full.ids);
-                prop_assert_eq!(fixed.layers, full.layers);
-                prop_assert_eq!(fixed.log_probs, full.log_probs);
-            }
-        }
+        assert_full_depth(&model, &requests, &fixed)?;
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use mue_server::Config;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::server::{Server, picture};
 use crate::socket::{Running, request, rest, status};
@@ -41,14 +41,20 @@ async fn a_drain_finishes_what_is_in_flight_and_refuses_the_rest() {
     running.stopped().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_drain_may_be_ended_at_once() {
-    let server = Server::with(Config { drain_s_max: 3600, ..Config::default() });
-    let mut running = Running::new(&server).await;
+/// A request that was let in and whose body ends too early.
+async fn half_asked(server: &Server, running: &Running) -> TcpStream {
     let mut slow = running.connect().await;
     let half = request("POST /v1/caption", &"x".repeat(100));
     slow.write_all(&half.as_bytes()[..half.len() - 10]).await.unwrap();
     server.until_metric("mue_requests_active 1").await;
+    slow
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drain_may_be_ended_at_once() {
+    let server = Server::with(Config { drain_s_max: 3600, ..Config::default() });
+    let mut running = Running::new(&server).await;
+    let mut slow = half_asked(&server, &running).await;
     running.stop();
     while status(&running.call("GET /health/ready", "").await) != "503" {}
     server.app.end_drain();
@@ -86,10 +92,7 @@ async fn what_is_in_preparation_when_a_drain_ends_is_refused() {
 async fn a_body_that_is_not_there_when_a_drain_ends_is_refused() {
     let server = Server::with(Config { drain_s_max: 0, ..Config::default() });
     let mut running = Running::new(&server).await;
-    let mut slow = running.connect().await;
-    let half = request("POST /v1/caption", &"x".repeat(100));
-    slow.write_all(&half.as_bytes()[..half.len() - 10]).await.unwrap();
-    server.until_metric("mue_requests_active 1").await;
+    let mut slow = half_asked(&server, &running).await;
     running.stop();
     assert_eq!(status(&rest(&mut slow).await), "503");
     running.stopped().await;

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use mue_data::datasets::{
-    DataError, Dataset, Loaded, Loader, LoaderConfig, Problem, Problems, shuffled,
-};
+use mue_data::datasets::{DataError, Dataset, Loaded, Loader, LoaderConfig, Problem, shuffled};
 
 use super::Files;
 use super::example::{Example, Reader};
@@ -13,12 +11,10 @@ use super::example::{Example, Reader};
 #[derive(Debug)]
 pub(super) struct Pass {
     loader: Loader<Vec<f32>>,
-    order: Vec<usize>,
-    dataset: Arc<Dataset>,
+    samples: usize,
     reader: Reader,
     /// Position in the run of the pass's first sample.
     first: u64,
-    problems: Problems,
 }
 
 impl Pass {
@@ -30,18 +26,10 @@ impl Pass {
         problems_max: usize,
     ) -> Result<Self, DataError> {
         let interface = Arc::clone(&reader.interface);
-        // Pictures and texts are counted here, together.
-        let config = LoaderConfig { problems_max: usize::MAX, ..LoaderConfig::default() };
-        let loader =
-            Loader::start(dataset, order.clone(), config, move |it| interface.pixels(&it))?;
-        Ok(Self {
-            loader,
-            order,
-            dataset: Arc::clone(dataset),
-            reader: reader.clone(),
-            first,
-            problems: Problems::at_most(problems_max),
-        })
+        let samples = order.len();
+        let config = LoaderConfig { problems_max, ..LoaderConfig::default() };
+        let loader = Loader::start(dataset, order, config, move |it| interface.pixels(&it))?;
+        Ok(Self { loader, samples, reader: reader.clone(), first })
     }
 
     /// The next usable sample with its position in the run; none at the end.
@@ -49,32 +37,13 @@ impl Pass {
         &mut self,
         report: &mut dyn FnMut(&Problem),
     ) -> Result<Option<(u64, Example)>, DataError> {
-        loop {
-            let mut found = Vec::new();
-            let loaded = self.loader.next_reporting(|problem| found.push(problem.clone()));
-            for problem in found {
-                self.count(problem, report)?;
-            }
-            let Some(loaded) = loaded else { return Ok(None) };
-            let Loaded { position: place, sample, picture: pixels } = loaded?;
-            let position = self.first + place as u64;
-            match self.reader.text(sample, position) {
-                Ok(text) => return Ok(Some((position, Example { pixels, text }))),
-                Err(message) => {
-                    let place = self.dataset.place(self.order[place]);
-                    self.count(Problem { place, message }, report)?;
-                }
-            }
-        }
-    }
-
-    fn count(
-        &mut self,
-        problem: Problem,
-        report: &mut dyn FnMut(&Problem),
-    ) -> Result<(), DataError> {
-        report(&problem);
-        self.problems.record(problem)
+        let Self { loader, reader, first, .. } = self;
+        let example = |Loaded { position, sample, picture: pixels }: Loaded<Vec<f32>>| {
+            let position = *first + position as u64;
+            let text = reader.text(sample, position)?;
+            Ok((position, Example { pixels, text }))
+        };
+        loader.next_usable(report, example).transpose()
     }
 }
 
@@ -135,7 +104,7 @@ impl<'a> Stream<'a> {
                 }
                 None if self.found || !pass.first.is_multiple_of(samples) => {
                     self.found = false;
-                    let first = pass.first + pass.order.len() as u64;
+                    let first = pass.first + pass.samples as u64;
                     self.pass = Some(self.begin(first)?);
                 }
                 None => {
