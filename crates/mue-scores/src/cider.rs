@@ -241,6 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn scores_are_the_same_to_the_last_bit() {
+        // Words of several rarities, so that the order of a sum shows in its last bits.
+        let sentence = |seed: usize| -> Vec<String> {
+            (0..12)
+                .map(|place| ["a", "red", "ring", "box"][seed * place * place % 7 % 4].to_owned())
+                .collect()
+        };
+        let references: Vec<_> =
+            (0..7).map(|sample| vec![sentence(sample), sentence(sample + 3)]).collect();
+        let bits = || {
+            let corpus = CiderCorpus::new(&references);
+            let score = |sample| corpus.score(sample, &sentence(sample + 1)).unwrap();
+            (0..7).map(score).map(|s| (s.cider.to_bits(), s.cider_d.to_bits())).collect::<Vec<_>>()
+        };
+        let first = bits();
+        assert!((0..8).all(|_| bits() == first));
+    }
+
+    #[test]
     fn what_the_corpus_lacks_is_matched_as_the_rarest() {
         let frequencies = CiderFrequencies::new(&corpus());
         let reference = [words("zebra stripes in a row")];

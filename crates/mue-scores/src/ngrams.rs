@@ -1,6 +1,6 @@
 //! Runs of one to four words, numbered once for a reference corpus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The longest n-gram that the caption scores count.
 pub(crate) const ORDERS: usize = 4;
@@ -42,7 +42,9 @@ impl NgramIndex {
         self.ngrams.len()
     }
 
-    /// Counts the n-grams of a sentence and numbers those that are new. In order of their numbers.
+    /// Counts the n-grams of a sentence and numbers those that are new. In order of their numbers,
+    /// which depend on nothing but the sentences learned: sums of floating-point numbers in this
+    /// order are the same in every run.
     pub(crate) fn learn(&mut self, sentence: &[String]) -> Vec<Counted> {
         for word in words(sentence) {
             if !self.words.contains_key(word) {
@@ -66,7 +68,6 @@ impl NgramIndex {
                 count,
             })
             .collect();
-        // A fixed order makes sums of floating-point numbers the same in every run.
         counted.sort_unstable_by_key(|c| (c.known.is_none(), c.known, c.order, c.count));
         counted
     }
@@ -82,10 +83,7 @@ impl NgramIndex {
                 })
             })
             .collect();
-        let mut counted: Vec<_> = distinct(&numbers).into_iter().collect();
-        // Numbers are given in a fixed order, and not in that of a hash map.
-        counted.sort_unstable();
-        let mut counted: Vec<_> = counted
+        let mut counted: Vec<_> = distinct(&numbers)
             .into_iter()
             .map(|(ngram, count)| {
                 let known = self.ngrams.get(&ngram).copied().unwrap_or_else(|| {
@@ -129,8 +127,9 @@ fn order(ngram: &Words) -> usize {
     ngram.iter().filter(|word| **word != PADDING).count() - 1
 }
 
-fn distinct(numbers: &[u32]) -> HashMap<Words, u32> {
-    let mut counts = HashMap::new();
+/// How often a sentence has each of its n-grams, in a fixed order, in which new ones are numbered.
+fn distinct(numbers: &[u32]) -> BTreeMap<Words, u32> {
+    let mut counts = BTreeMap::new();
     for length in 1..=ORDERS {
         for window in numbers.windows(length) {
             let mut ngram = [PADDING; ORDERS];
@@ -172,6 +171,18 @@ mod tests {
         let unigrams: Vec<_> = counted.iter().filter(|c| c.order == 0).map(|c| c.count).collect();
         assert!(counted.iter().all(|c| c.known.is_none()));
         assert_eq!(unigrams, [1, 2]);
+    }
+
+    #[test]
+    fn numbers_are_the_same_in_every_run() {
+        let learned = || {
+            let mut index = NgramIndex::default();
+            ["a red ring and a red cross", "two rings left of a box"]
+                .map(|text| index.learn(&sentence(text)))
+        };
+        // Every hash map has an order of its own, as every run has.
+        let first = learned();
+        assert!((0..8).all(|_| learned() == first));
     }
 
     #[test]

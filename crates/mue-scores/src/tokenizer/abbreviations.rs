@@ -3,23 +3,28 @@
 use super::characters::{is_digit, is_space};
 use super::scan::{Found, Text};
 
-/// Abbreviations in any case.
-const ABBREVIATIONS: &[&str] = &[
-    "adj", "adm", "adv", "al", "ala", "alex", "apr", "ariz", "assn", "assoc", "asst", "atty",
-    "attys", "aug", "ave", "bancorp", "bhd", "bldg", "blvd", "brig", "bros", "calif", "capt", "cf",
-    "cie", "cmdr", "co", "col", "colo", "comdr", "conn", "corp", "cos", "cpl", "ct", "dak", "dec",
-    "dept", "det", "dr", "drs", "ed.d", "elec", "ens", "esq", "est", "etc", "ext", "feb", "fla",
-    "fri", "ft", "ga", "gen", "gov", "govs", "hon", "inc", "ind", "insp", "intl", "invt", "jan",
-    "jos", "jr", "jul", "jun", "kan", "kans", "ky", "lieut", "lt", "ltd", "maj", "mar", "md",
-    "messrs", "mfg", "mich", "minn", "mlle", "mme", "mo", "mon", "mont", "mr", "mrs", "ms", "msgr",
-    "mt", "mtg", "natl", "neb", "nev", "nov", "oct", "okla", "penn", "pfc", "ph", "ph.d", "plc",
-    "ppty", "pres", "prof", "profs", "pte", "pty", "pvt", "rd", "rep", "reps", "rev", "rt", "sen",
-    "sens", "sep", "sept", "seq", "sfc", "sgt", "spc", "sq", "sr", "st", "ste", "supt", "supts",
-    "sys", "tel", "tenn", "thu", "thurs", "treas", "tue", "tues", "univ", "va", "vs", "vt", "wed",
-    "wis", "wisc", "wm", "wyo",
+/// Abbreviations in any case that may end a sentence.
+const ENDING: &[&str] = &[
+    "al", "ala", "apr", "ariz", "assn", "aug", "bancorp", "bhd", "bldg", "blvd", "bros", "calif",
+    "co", "colo", "conn", "corp", "cos", "ct", "dak", "dec", "ed.d", "esq", "est", "etc", "ext",
+    "feb", "fla", "fri", "ga", "inc", "ind", "intl", "jan", "jr", "jul", "jun", "kan", "kans",
+    "ky", "ltd", "mar", "md", "mich", "minn", "mo", "mon", "mont", "neb", "nev", "nov", "oct",
+    "okla", "penn", "ph.d", "plc", "ppty", "pte", "pty", "rd", "rt", "sep", "sept", "seq", "sq",
+    "sr", "sys", "tel", "tenn", "thu", "thurs", "tue", "tues", "univ", "va", "vt", "wed", "wis",
+    "wisc", "wyo",
 ];
 
-/// Abbreviations with a capital only: in lower case they are words.
+/// Abbreviations in any case that stand before a name or number, as titles do.
+const LEADING: &[&str] = &[
+    "adj", "adm", "adv", "alex", "assoc", "asst", "atty", "attys", "ave", "brig", "capt", "cf",
+    "cie", "cmdr", "col", "comdr", "cpl", "dept", "det", "dr", "drs", "elec", "ens", "ft", "gen",
+    "gov", "govs", "hon", "insp", "invt", "jos", "lieut", "lt", "maj", "messrs", "mfg", "mlle",
+    "mme", "mr", "mrs", "ms", "msgr", "mt", "mtg", "natl", "pfc", "ph", "pres", "prof", "profs",
+    "pvt", "rep", "reps", "rev", "sen", "sens", "sfc", "sgt", "spc", "st", "ste", "supt", "supts",
+    "treas", "vs", "wm",
+];
+
+/// Abbreviations with a capital only: in lower case they are words. They may end a sentence.
 const CAPITALISED: &[&str] =
     &["Ark", "Az", "Del", "Ill", "La", "Mass", "Miss", "Ore", "Pa", "Tex", "Wash"];
 
@@ -88,12 +93,15 @@ fn before_stop(text: &Text, start: usize) -> Option<(String, usize)> {
     (end > start && text.at(end) == '.').then(|| (text.slice(start, end), end + 1))
 }
 
-/// `mr.`, `st.`, `etc.`
+/// `mr.`, `st.`, `etc.` One that may end a sentence sees two characters of the next, so that it wins
+/// over a word of one letter after the full stop (`etc.a`).
 pub(super) fn abbreviation(text: &Text, start: usize) -> Option<Found> {
     let (word, end) = before_stop(text, start)?;
-    let is_known = ABBREVIATIONS.contains(&word.to_ascii_lowercase().as_str())
+    let lower = word.to_ascii_lowercase();
+    let is_ending = ENDING.contains(&lower.as_str())
         || CAPITALISED.iter().any(|known| word == *known || word == known.to_ascii_uppercase());
-    is_known.then_some(Found::plain(end))
+    let seen = if is_ending { end + 2 } else { end };
+    (is_ending || LEADING.contains(&lower.as_str())).then_some(Found { end, seen })
 }
 
 /// `no. 5`, `fig.2`

@@ -4,12 +4,14 @@ use super::characters::{is_apostrophe, is_letter, is_loose_apostrophe};
 use super::scan::{Found, Text};
 use super::words::{is_blank, word_end};
 
-/// Words that keep their apostrophe and that no other rule keeps whole.
-const LISTED: [&str; 10] =
-    ["c'mon", "e'er", "nor'easter", "s'mores", "ev'ry", "li'l", "nat'l", "o'o", "ol'", "dunkin'"];
+/// Words that keep a straight apostrophe and that no other rule keeps whole.
+const LISTED: [&str; 7] = ["c'mon", "e'er", "nor'easter", "s'mores", "ev'ry", "li'l", "nat'l"];
+
+/// Words that keep the apostrophe they end with, curly or not.
+const CLIPPED: [&str; 2] = ["ol'", "dunkin'"];
 
 /// What an apostrophe may stand before to begin a word. `n` may have a second one.
-const SHORTENED: [&str; 7] = ["n'", "n", "em", "till", "til", "cause", "n\u{2019}"];
+const SHORTENED: [&str; 6] = ["n'", "n", "em", "till", "til", "cause"];
 
 /// `O'Neil`, `D'Avignon`: a capital (but I or Y) or n, an apostrophe and at least two letters.
 pub(super) fn name(text: &Text, start: usize) -> Option<Found> {
@@ -33,27 +35,37 @@ pub(super) fn between_vowels(text: &Text, start: usize) -> Option<Found> {
     (is_vowel && is_next).then(|| Found::plain(text.run(stem_end + 1, is_letter)))
 }
 
-/// Listed words, `'em` and its like, and the `l'` and `d'` of French and Italian.
+/// Listed words, `'em` and its like, `o'o`, and the `l'` and `d'` of French and Italian.
 pub(super) fn listed(text: &Text, start: usize) -> Option<Found> {
     let shortened = || {
         let is_shortened = is_apostrophe(text.at(start));
         let decade = matches!(text.at(start + 1), '2'..='9')
             .then(|| text.spelled(start + 2, "0s"))
             .flatten();
-        let ends = SHORTENED.iter().filter_map(|rest| text.spelled(start + 1, rest));
+        let ends = SHORTENED.iter().filter_map(|rest| spelled_loosely(text, start + 1, rest));
         if is_shortened { ends.chain(decade).max() } else { None }
     };
     let elided = || {
         let is_there = matches!(text.at(start).to_ascii_lowercase(), 'l' | 'd' | 'j');
         (is_there && is_apostrophe(text.at(start + 1))).then_some(start + 2)
     };
-    let whole = LISTED.iter().filter_map(|word| spelled_loosely(text, start, word)).max();
-    whole.max(shortened()).max(elided()).map(Found::plain)
+    let doubled = || {
+        let middle = text.spelled(start, "o").filter(|at| is_loose_apostrophe(text.at(*at)))?;
+        text.spelled(middle + 1, "o")
+    };
+    let whole = LISTED.iter().filter_map(|word| text.spelled(start, word));
+    let clipped = CLIPPED.iter().filter_map(|word| spelled_loosely(text, start, word));
+    let longest = whole.chain(clipped).max().max(shortened()).max(elided()).max(doubled());
+    longest.map(Found::plain)
 }
 
-fn spelled_loosely(text: &Text, start: usize, word: &str) -> Option<usize> {
-    let straight = text.spelled(start, word);
-    straight.or_else(|| text.spelled(start, &word.replace('\'', "\u{2019}")))
+/// Where a fixed spelling ends, if it is there in any case and with any apostrophes.
+fn spelled_loosely(text: &Text, start: usize, lower: &str) -> Option<usize> {
+    let is_there = lower.chars().zip(start..).all(|(expected, place)| {
+        let found = text.at(place);
+        found.to_ascii_lowercase() == expected || (expected == '\'' && is_apostrophe(found))
+    });
+    is_there.then(|| start + lower.chars().count())
 }
 
 /// The `y'` of `y'all`.

@@ -98,14 +98,21 @@ pub(super) fn is_word_part(character: char) -> bool {
     is_letter(character) || is_digit(character)
 }
 
-/// The two apostrophes of contractions.
+/// The apostrophes of contractions: the straight one, the curly one, and the curly one as a text in
+/// Windows' character set has it when it is read as Latin-1.
 pub(super) fn is_apostrophe(character: char) -> bool {
-    matches!(character, '\'' | '\u{2019}')
+    matches!(character, '\'' | '\u{2019}' | '\u{92}')
 }
 
 /// What stands for an apostrophe inside a name.
 pub(super) fn is_loose_apostrophe(character: char) -> bool {
-    is_apostrophe(character) || matches!(character, '`' | '\u{2018}' | '\u{201b}')
+    is_apostrophe(character) || matches!(character, '`' | '\u{2018}' | '\u{201b}' | '\u{91}')
+}
+
+/// Quotation marks, the straight ones aside, that are one sign in pairs.
+pub(super) fn is_quotation_mark(character: char) -> bool {
+    matches!(character,
+        '`' | '\u{91}'..='\u{94}' | '\u{2018}'..='\u{201f}' | '\u{2039}' | '\u{203a}' | '«' | '»')
 }
 
 /// What joins words.

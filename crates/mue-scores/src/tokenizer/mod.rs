@@ -14,6 +14,9 @@
 //! * Hyphenated words, words with one or two slashes, decimals, clock times and dates stay whole.
 //! * Quotation marks, full stops, commas, colons, semicolons, short dashes, single `?` and `!` are
 //!   dropped. `?!`, `!!`, `%`, `&`, `#`, `$`, `/` and other symbols are words.
+//! * Two curly quotation marks in a row are one token, and a word unless they make up a double one:
+//!   `“‘stop’”` is ```` ``` ````, `stop`, `'''`. A curly apostrophe never opens a quotation: `’dog’` is
+//!   `'d` `og`.
 //! * Brackets are words: `(` is `-lrb-`. The evaluation means to drop them, but its list has the
 //!   upper-case spelling and the words are lower-case by then; scores follow what it does.
 //! * Abbreviations (`mr.`, `st.`, `u.s.`) keep their full stop, others (`sat.`) do not.
@@ -24,9 +27,13 @@
 //!
 //! Web and e-mail addresses, telephone numbers, file names, faces such as `^_^`, masked swear words
 //! and character entities other than `&amp;` and its like have rules of their own in the original
-//! and none here. Which letters and signs of rarer scripts count is approximate. The original lets
-//! an abbreviation at the end of a caption depend on the first word of the *next* caption in the
-//! file; here every caption is followed by one that starts with "A".
+//! and none here; `&apos;` is a quotation mark here and an apostrophe, too, in the original
+//! (`dog&apos;s`). Which letters and signs of rarer scripts count is approximate, and so is what soft
+//! hyphens and invisible spaces part. A few rare abbreviations (`MFG.`, `MTG.`, `PTE.`, `PTY.`,
+//! `PPTY.`) keep their full stop here in any case, in the original not in capitals; a letter alone
+//! loses it in the original before a markup tag (`a. <b>`). The original lets an abbreviation at the
+//! end of a caption depend on the first word of the *next* caption in the file; here every caption
+//! is followed by one that starts with "A".
 
 mod abbreviations;
 mod apostrophes;

@@ -89,6 +89,7 @@ const RULES: &[Rule] = &[
     words::before_mark,
     apostrophes::year,
     signs::double_quote,
+    signs::quote_pair,
     signs::face,
     signs::run,
     compounds::dotted,

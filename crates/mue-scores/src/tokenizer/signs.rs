@@ -1,12 +1,13 @@
 //! Punctuation, quotation marks and other signs.
 
-use super::characters::{is_letter, is_loose_apostrophe, is_space, is_word_part};
+use super::characters::{
+    is_apostrophe, is_letter, is_loose_apostrophe, is_quotation_mark, is_space, is_word_part,
+};
 use super::scan::{Found, Text};
 
-/// A pair of single quotation marks is a double one.
+/// A pair of straight single quotation marks is a double one.
 pub(super) fn double_quote(text: &Text, start: usize) -> Option<Found> {
-    let is_pair = matches!(text.at(start), '\'' | '`' | '\u{2018}' | '\u{2019}')
-        && text.at(start + 1) == '\'';
+    let is_pair = text.at(start) == '\'' && text.at(start + 1) == '\'';
     let end = if is_pair { start + 2 } else { start + 1 };
     if !is_pair && text.at(start) != '"' {
         return None;
@@ -15,13 +16,20 @@ pub(super) fn double_quote(text: &Text, start: usize) -> Option<Found> {
     Some(Found { end, seen: end + usize::from(is_opening) })
 }
 
+/// Two quotation marks in a row, straight ones aside, are one sign: the end of `“a ‘b’”`.
+pub(super) fn quote_pair(text: &Text, start: usize) -> Option<Found> {
+    let is_pair = is_quotation_mark(text.at(start)) && is_quotation_mark(text.at(start + 1));
+    is_pair.then(|| Found::plain(start + 2))
+}
+
 /// A single quotation mark. It sees two characters of a word that it opens, so that it wins over
-/// shortened words.
+/// shortened words. Of the two apostrophes only the straight one opens words.
 pub(super) fn quote(text: &Text, start: usize) -> Option<Found> {
     if !is_loose_apostrophe(text.at(start)) {
         return None;
     }
-    let is_opening = is_letter(text.at(start + 1)) && !is_space(text.at(start + 2));
+    let is_closing = text.at(start) != '\'' && is_apostrophe(text.at(start));
+    let is_opening = !is_closing && is_letter(text.at(start + 1)) && !is_space(text.at(start + 2));
     Some(Found { end: start + 1, seen: start + if is_opening { 3 } else { 1 } })
 }
 

@@ -1,6 +1,6 @@
 //! How a token is written in the evaluation, and which are dropped.
 
-use super::characters::{is_apostrophe, is_loose_apostrophe, is_symbol, is_word_part};
+use super::characters::{is_quotation_mark, is_symbol, is_word_part};
 
 /// The word that a token is counted as; none for punctuation and for what only separates.
 pub(super) fn spell(token: &str) -> Option<String> {
@@ -41,14 +41,20 @@ fn spell_sign(sign: char) -> Option<String> {
 fn spell_longer(token: &str, first: char, second: char) -> Option<String> {
     let is_all = |is_kind: fn(char) -> bool| token.chars().all(is_kind);
     let is_dash = is_all(|c| c == '-') && token.len() <= 4;
-    if is_dash || is_all(|c| c == '.') || is_all(is_loose_apostrophe) {
+    if is_dash || is_all(|c| c == '.') {
         return None;
     }
-    if first == '&' && second.is_ascii_lowercase() {
+    if is_all(|c| c == '\'' || is_quotation_mark(c)) {
+        return spell_quotes(token);
+    }
+    if first == '&' && second.is_ascii_alphabetic() {
         return spell_entity(token);
     }
-    // Contractions are written with the straight apostrophe, other words as they are.
-    let is_straight = is_clitic(token);
+    let plain = straightened(&token.to_lowercase());
+    if matches!(plain.as_str(), "'s" | "'d" | "'m" | "'re" | "'ve" | "'ll" | "n't" | "n`t") {
+        return Some(plain);
+    }
+    // Words that are no contractions keep the apostrophe they have.
     let written = token.to_lowercase().chars().fold(String::new(), |mut written, c| {
         match c {
             '\u{ad}' => {}
@@ -56,7 +62,6 @@ fn spell_longer(token: &str, first: char, second: char) -> Option<String> {
             ')' => written.push_str("-rrb-"),
             // A word holds no space: readers split at them.
             ' ' => written.push('\u{a0}'),
-            '\u{2019}' if is_straight => written.push('\''),
             other => written.push(other),
         }
         written
@@ -64,18 +69,34 @@ fn spell_longer(token: &str, first: char, second: char) -> Option<String> {
     Some(written)
 }
 
-/// `'s` and `n't` with any apostrophe.
-fn is_clitic(token: &str) -> bool {
-    let plain: String = token.chars().map(|c| if is_apostrophe(c) { '\'' } else { c }).collect();
-    let lower = plain.to_ascii_lowercase();
-    matches!(lower.as_str(), "'s" | "'d" | "'m" | "'re" | "'ve" | "'ll" | "n't")
+/// A token with its quotation marks and apostrophes in ASCII. The low ones have no such spelling.
+fn straightened(token: &str) -> String {
+    token.chars().fold(String::new(), |mut written, c| {
+        match c {
+            '`' | '\u{91}' | '\u{2018}' | '\u{201b}' | '\u{2039}' => written.push('`'),
+            '\'' | '\u{92}' | '\u{2019}' | '\u{203a}' => written.push('\''),
+            '\u{93}' | '\u{201c}' | '«' => written.push_str("``"),
+            '\u{94}' | '\u{201d}' | '»' => written.push_str("''"),
+            other => written.push(other),
+        }
+        written
+    })
 }
 
+/// Two quotation marks. They are punctuation where they make up a double one, and else a word.
+fn spell_quotes(token: &str) -> Option<String> {
+    let written = straightened(token);
+    (written != "''" && written != "``").then_some(written)
+}
+
+/// A character entity that the tokenizer knows. In capitals quotation marks are words.
 fn spell_entity(token: &str) -> Option<String> {
-    match token {
+    let lower = token.to_ascii_lowercase();
+    match lower.as_str() {
         "&amp;" => Some("&".to_owned()),
         "&lt;" => Some("<".to_owned()),
         "&gt;" => Some(">".to_owned()),
-        _ => None,
+        "&nbsp;" => None,
+        _ => (lower != token).then_some(lower),
     }
 }

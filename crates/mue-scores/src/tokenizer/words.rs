@@ -1,6 +1,6 @@
 //! Words, and the contractions that come apart.
 
-use super::characters::{is_apostrophe, is_letter, is_space, is_word_part};
+use super::characters::{is_apostrophe, is_letter, is_loose_apostrophe, is_space, is_word_part};
 use super::scan::{Found, Text};
 
 /// Spellings of two words in one, with the length of the first.
@@ -57,15 +57,19 @@ pub(super) fn before_clitic(text: &Text, start: usize) -> Option<Found> {
     Some(Found { end, seen: clitic_end(text, end)? })
 }
 
-/// `'s` and its like, where no letter follows.
+/// `'s` and its like. After the straight apostrophe only where no letter follows: it may open a
+/// quotation, which the curly one never does (`’dog’` begins with `’d`).
 pub(super) fn clitic(text: &Text, start: usize) -> Option<Found> {
     let end = clitic_end(text, start)?;
+    if text.at(start) != '\'' {
+        return Some(Found::plain(end));
+    }
     (!text.at(end).is_ascii_alphabetic()).then_some(Found { end, seen: end + 1 })
 }
 
 /// Where `n't` ends.
 fn not_end(text: &Text, start: usize) -> Option<usize> {
-    let is_there = text.spelled(start, "n").is_some() && is_apostrophe(text.at(start + 1));
+    let is_there = text.spelled(start, "n").is_some() && is_loose_apostrophe(text.at(start + 1));
     if is_there { text.spelled(start + 2, "t") } else { None }
 }
 
