@@ -189,6 +189,12 @@ impl OperatingPoint {
 }
 
 impl TaskCalibration {
+    /// All exits that are named.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &ExitRules> {
+        let measured = self.mue.iter().chain(&self.points).map(|point| &point.exits);
+        self.auto.iter().chain(measured)
+    }
+
     /// What `auto` means: what the model's settings state, or else what was calibrated.
     pub fn default_rules<'a>(&'a self, stated: Option<&'a ExitRules>) -> Option<&'a ExitRules> {
         stated.or(self.auto.as_ref())

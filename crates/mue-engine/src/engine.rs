@@ -24,7 +24,8 @@ use crate::request::Request;
 pub struct EngineSettings {
     /// Where.
     pub device: DeviceChoice,
-    /// How rows that have exited are left out, and what the decoder keeps of skipped layers.
+    /// How rows that have exited are left out, and what the decoder keeps of skipped layers. What a
+    /// gather costs is measured instead where there is a [warm-up](Self::warm_up).
     pub options: RunOptions,
     /// Queue, admission and batching.
     pub batcher: Config,

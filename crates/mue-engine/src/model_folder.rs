@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::calibration::Calibration;
 use crate::demo;
 use crate::device::OpenDevice;
+use crate::request::InvalidRequest;
 use crate::settings::ModelSettings;
 
 /// Where a model folder is.
@@ -140,15 +141,25 @@ pub enum OpenError {
         /// Rows of the embedding.
         vocab_size: usize,
     },
-    /// The settings ask for more than the model has positions for.
-    #[error("mue.json: {what} is {found}; this model has positions for {most}")]
-    Positions {
+    /// The settings ask for nothing, or for more than the model can.
+    #[error("mue.json: {what} is {found}; this model takes 1 to {most}")]
+    Setting {
         /// Which setting.
         what: &'static str,
         /// Its value.
         found: usize,
         /// The largest that works.
         most: usize,
+    },
+    /// No request could exit so.
+    #[error("{file}: the exits of {task} cannot work")]
+    Exits {
+        /// Which file states them.
+        file: &'static str,
+        /// For which task.
+        task: &'static str,
+        /// Why.
+        source: InvalidRequest,
     },
     /// The weights or the configuration do not make a model.
     #[error(transparent)]
@@ -201,7 +212,25 @@ impl ModelFolder {
         let (pixels, tokens) = (16 * config.image_bucket_size, config.max_position_embeddings);
         within("image_size", settings.image_size, pixels)?;
         within("the caption prompt's length", self.caption_prompt.len(), tokens)?;
-        within("search.tokens_max", settings.search.tokens_max, tokens - 1)
+        within("search.tokens_max", settings.search.tokens_max, tokens - 1)?;
+        within("search.beam_size", settings.search.beam_size, self.beams_max())?;
+        let (stated, found) = (&settings.exits, &self.calibration);
+        for (task, stated, found) in [
+            ("captions", &stated.caption, &found.caption),
+            ("entailment", &stated.entailment, &found.entailment),
+        ] {
+            let rules = stated.iter().map(|rules| ("mue.json", rules));
+            let found = found.rules().map(|rules| ("calibration.json", rules));
+            for (file, rules) in rules.chain(found) {
+                rules.policy().map_err(|source| OpenError::Exits { file, task, source })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Most beams of a caption: each goes on with one of two candidates.
+    pub(crate) fn beams_max(&self) -> usize {
+        self.config.vocab_size / 2
     }
 
     /// Reads the weights to a device. However often it is called, they are those of the file that was
@@ -245,6 +274,6 @@ impl ModelFolder {
 fn within(what: &'static str, found: usize, most: usize) -> Result<(), OpenError> {
     match (1..=most).contains(&found) {
         true => Ok(()),
-        false => Err(OpenError::Positions { what, found, most }),
+        false => Err(OpenError::Setting { what, found, most }),
     }
 }

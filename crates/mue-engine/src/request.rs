@@ -154,7 +154,7 @@ impl ModelFolder {
         search: &CaptionSearch,
     ) -> Result<Question, InvalidRequest> {
         let tokens_max = self.config.max_position_embeddings - 1;
-        in_range("beam_size", search.beam_size, 1, self.config.vocab_size / 2)?;
+        in_range("beam_size", search.beam_size, 1, self.beams_max())?;
         in_range("max_tokens", search.tokens_max, 1, tokens_max)?;
         let mut search = search.settings();
         search.tokens_min = search.tokens_min.min(search.tokens_max);

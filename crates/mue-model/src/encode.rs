@@ -67,11 +67,19 @@ impl Ofa {
     /// # Shapes
     ///
     /// - pixels: `[rows, 3, height, width]`, one policy per row
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many policies as rows.
     pub fn begin_images(&self, pixels: Tensor<4>, policies: Vec<BranchPolicy>) -> BranchRun {
         self.begin_embedded(self.embed_images(pixels), policies)
     }
 
     /// The same of pictures behind the stem, one policy per picture.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many policies as pictures.
     pub fn begin_embedded(
         &self,
         EmbeddedImages { hidden, grid }: EmbeddedImages,
@@ -86,7 +94,12 @@ impl Ofa {
         run
     }
 
-    /// Starts the text branch of a cohort of token sequences (with BOS and EOS) of any lengths.
+    /// Starts the text branch of a cohort of token sequences (with BOS and EOS) of any lengths that the
+    /// model has positions for.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many policies as sequences, or, when a layer runs, if one is too long.
     pub fn begin_texts(&self, tokens: &[Vec<u32>], policies: Vec<BranchPolicy>) -> BranchRun {
         let (hidden, lengths) = self.embed_texts(tokens);
         let layers = self.encoder().layers.len();
@@ -107,6 +120,10 @@ impl Ofa {
     /// # Shapes
     ///
     /// - pixels: `[rows, 3, height, width]`, one token sequence and one policy per row
+    ///
+    /// # Panics
+    ///
+    /// As [`begin_texts`](Self::begin_texts).
     pub fn begin_joint(
         &self,
         pixels: Option<Tensor<4>>,
@@ -117,6 +134,10 @@ impl Ofa {
     }
 
     /// The same of pictures behind the stem, one token sequence and one policy per picture.
+    ///
+    /// # Panics
+    ///
+    /// As [`begin_texts`](Self::begin_texts).
     pub fn begin_joint_embedded(
         &self,
         images: Option<EmbeddedImages>,

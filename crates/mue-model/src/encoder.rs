@@ -198,11 +198,6 @@ impl EncoderPositions {
     pub fn text_tokens_max(&self) -> usize {
         self.text.weight.dims()[0]
     }
-
-    /// Largest height and width of a grid that has positions.
-    pub fn grid_side_max(&self) -> usize {
-        self.shape.image_bucket_size
-    }
 }
 
 /// Table rows for every (query, key) pair of `tokens` positions, query-major.

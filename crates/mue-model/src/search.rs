@@ -144,7 +144,7 @@ impl BeamSearch {
     ///
     /// # Errors
     ///
-    /// If a logit is NaN or infinite.
+    /// If a logit is NaN or positive infinity, or no token of a row has any probability.
     pub fn advance(&mut self, logits: &[&[f32]]) -> Result<Advance, NonFiniteLogits> {
         let step = self.step();
         let mut candidates = Vec::new();

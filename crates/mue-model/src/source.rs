@@ -184,6 +184,18 @@ impl Source {
         tokens
     }
 
+    /// Drops a layer's keys and values, which no further token of this request asks for; the parts keep
+    /// theirs.
+    pub(crate) fn forget(&mut self, layer: usize) {
+        self.keys_values[layer] = None;
+    }
+
+    /// Layers whose keys and values are at hand.
+    #[cfg(test)]
+    pub(crate) fn layers_held(&self) -> usize {
+        self.keys_values.iter().flatten().count()
+    }
+
     /// Decoder positions that it is made for.
     pub(crate) fn positions(&self) -> usize {
         self.bias.dims()[0]

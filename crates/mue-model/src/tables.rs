@@ -253,6 +253,13 @@ mod tests {
     }
 
     #[test]
+    fn measuring_a_gather_makes_no_table() {
+        let model = model();
+        model.measure_gather(32);
+        assert_eq!(model.tables().images.sizes(), Vec::<usize>::new());
+    }
+
+    #[test]
     fn captions_and_answers_make_their_own_table_for_the_tokens_there_are() {
         let model = model();
         let length = LENGTH_STEP * LENGTH_STEP;

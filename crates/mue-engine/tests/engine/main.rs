@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use mue_engine::batcher::{NoObserver, Priority, RequestError, Submission};
 use mue_engine::{
-    Branch, CaptionSearch, Encoding, Engine, EngineSettings, ExitChoice, OpenError, Reply, Request,
-    StartError, Thresholds, block_on,
+    Branch, BranchRule, Calibration, CaptionSearch, Encoding, Engine, EngineSettings, ExitChoice,
+    ExitRules, ModelFolder, OpenError, Reply, Request, StartError, TaskCalibration, Thresholds,
+    block_on,
 };
 
 use folder::{Folder, picture};
@@ -142,4 +143,29 @@ fn a_folder_that_cannot_be_a_model_is_refused() {
     std::fs::write(folder.path().join("model.safetensors"), b"nothing").unwrap();
     let error = Engine::open(folder.path(), settings(), Arc::new(NoObserver)).err().unwrap();
     assert!(error.to_string().contains("model.safetensors"), "{error}");
+}
+
+#[test]
+fn a_folder_that_no_request_could_be_asked_of_is_refused() {
+    let folder = Folder::new(7, Encoding::Decomposed);
+    let refused = || ModelFolder::open(folder.path()).unwrap_err();
+    folder.change_settings(|settings| settings.search.beam_size = 0);
+    assert!(refused().to_string().contains("search.beam_size is 0"));
+
+    let impossible = ExitRules { image: BranchRule::Patience(2), ..ExitRules::default() };
+    folder.change_settings(|settings| {
+        settings.search.beam_size = 1;
+        settings.exits.entailment = Some(impossible.clone());
+    });
+    let error = refused();
+    assert_eq!(error.to_string(), "mue.json: the exits of entailment cannot work");
+    assert!(std::error::Error::source(&error).unwrap().to_string().contains("image branch"));
+
+    folder.change_settings(|settings| settings.exits.entailment = None);
+    assert!(ModelFolder::open(folder.path()).is_ok());
+    let caption = TaskCalibration { auto: Some(impossible), ..TaskCalibration::default() };
+    let calibration = Calibration { caption, ..Calibration::default() };
+    let json = serde_json::to_string(&calibration).unwrap();
+    std::fs::write(folder.path().join("calibration.json"), json).unwrap();
+    assert_eq!(refused().to_string(), "calibration.json: the exits of captions cannot work");
 }

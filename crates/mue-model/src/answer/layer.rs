@@ -29,6 +29,9 @@ impl Ofa {
         }
         let before = run.gathering.select(run.hidden.clone(), &rows);
         let after = self.forward_prefixes(run, &computed, before.clone());
+        for request in &computed {
+            run.requests[*request].source.forget(layer);
+        }
         self.charge_prefixes(run, &computed);
         let asks = |request: &usize| run.requests[*request].policy.needs_similarity();
         let products = run.active.iter().any(asks).then(|| Products::of(before, after.clone()));
@@ -65,7 +68,7 @@ impl Ofa {
         let saved = requests(false).map(|request| self.prefix_macs(request)).sum::<u64>()
             + pending_macs(self.macs(), run.layer, sources(true), sources(false));
         let elements = run.active.len() * tokens * width;
-        saved == 0 || options.gather.pays(elements, saved)
+        options.gather.pays(elements, saved)
     }
 
     fn forward_prefixes(
@@ -132,6 +135,25 @@ impl Ofa {
             if let Some(products) = products.as_ref().filter(|_| policy.needs_similarity()) {
                 exit.similarities.push(products.cosine(place..place + 1, 0..prefix.len()));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::tiny_model::{encoded, model};
+    use crate::{AnswerRequest, BranchPolicy};
+
+    #[test]
+    fn keys_and_values_are_held_while_their_layer_runs() {
+        let model = model();
+        let prefix = vec![0, 5, 6];
+        let source = model.source(encoded(&model), prefix.len());
+        let request = AnswerRequest { source, prefix, policy: BranchPolicy::Full };
+        let mut run = model.begin_answers(vec![request], &[4, 5, 6]);
+        while !run.is_finished() {
+            model.answer_layer(&mut run);
+            assert_eq!(run.requests[0].source.layers_held(), 0);
         }
     }
 }

@@ -65,7 +65,7 @@ impl Ofa {
             + pending_macs(self.macs(), layer, sources(true), sources(false));
         let active_rows: usize = requests(true).map(|request| request.search.rows()).sum();
         let elements = active_rows * self.config().d_model * (1 + 2 * run.columns());
-        saved == 0 || options.gather.pays(elements, saved)
+        options.gather.pays(elements, saved)
     }
 
     /// The rows of some requests.

@@ -35,7 +35,9 @@ pub(crate) fn answer_all(model: &Ofa, requests: &[Request], encoding: Encoding) 
             predictions.push(answer.exit.predictions);
             let macs = [answer.cost.macs, answer.cost.macs_full];
             let log_probs = answer.log_probs;
-            let (ids, branches) = (Vec::new(), parts.len());
+            let most = (0..ANSWERS.len() as u32)
+                .max_by(|a, b| log_probs[*a as usize].total_cmp(&log_probs[*b as usize]));
+            let (ids, branches) = (Vec::from_iter(most), parts.len());
             Outcome { ids, log_probs, branches, layers, similarities, predictions, macs }
         })
         .collect()

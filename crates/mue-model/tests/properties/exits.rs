@@ -82,8 +82,7 @@ proptest! {
         }
     }
 
-    /// Exits by the answer: a row leaves where a reading of the noted answers says, and what the
-    /// layers were asked for is counted.
+    /// Exits by the answer: a row leaves where a reading of the noted answers says.
     #[test]
     fn rows_leave_where_their_answers_say((seed, requests) in requests(4)) {
         let model = model(seed);
@@ -101,6 +100,34 @@ proptest! {
                     let noted: Vec<usize> = answers.iter().map(|answer| answer.layer).collect();
                     prop_assert_eq!(noted, (1..=*layer).collect::<Vec<_>>());
                     prop_assert_eq!(*layer, first_sure(policy, answers, layers));
+                }
+            }
+        }
+    }
+
+    /// Who asks every layer for its answer and leaves at one pays for a head at each before it, and
+    /// has the last of them already.
+    #[test]
+    fn a_head_that_was_asked_is_paid_once((seed, requests) in requests(3)) {
+        let model = model(seed);
+        let requests: Vec<Request> =
+            requests.into_iter().map(|it| Request { beam_size: 1, ..it }).collect();
+        let decoder = |decoder| with_policy(&requests, &ExitPolicy { decoder, ..ExitPolicy::full() });
+        let heads = [model.macs().head(), model.macs().head_of(ANSWERS.len())];
+        for layers in 1..=model.config().decoder_layers {
+            // More probable than the first is none of a random model, than the last each.
+            let mut thresholds = vec![0.999_999; layers];
+            thresholds[layers - 1] = -1.0;
+            let asking = decoder(BranchPolicy::TopProbability { thresholds });
+            let fixed = decoder(BranchPolicy::Fixed { layers });
+            for ((run, encoding), head) in RUNS.into_iter().zip(heads.into_iter().cycle()) {
+                let asking = run(&model, &asking, encoding);
+                for (asking, fixed) in asking.iter().zip(run(&model, &fixed, encoding)) {
+                    prop_assert_eq!(&asking.ids, &fixed.ids);
+                    prop_assert_eq!(&asking.layers, &fixed.layers);
+                    let asked = (fixed.layers.len() - fixed.branches) * (layers - 1);
+                    prop_assert_eq!(asking.macs[0], fixed.macs[0] + asked as u64 * head);
+                    prop_assert_eq!(asking.macs[1], fixed.macs[1]);
                 }
             }
         }

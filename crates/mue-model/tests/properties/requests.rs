@@ -26,7 +26,7 @@ pub(crate) struct Request {
 /// What came of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    /// Generated ids, or the order of the answers.
+    /// Generated ids; of an entailment the place of its most probable answer.
     pub(crate) ids: Vec<u32>,
     pub(crate) log_probs: Vec<f32>,
     /// Encoder branches: image and text, or both as one.
