@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use mue_data::{Tokenizer, build_tokenizer};
-use mue_engine::{DeviceChoice, Encoding, ModelSettings};
+use mue_engine::{DeviceChoice, Encoding, ModelFolder, ModelSettings, OpenError};
 use mue_model::weights::{
     CanonicalWeights, Checkpoint, FloatStorage, InferredDimensions, OutputFolder,
 };
@@ -14,7 +14,7 @@ use mue_model::{Ofa, OfaConfig};
 
 use crate::data::say;
 use crate::error::user_error;
-use crate::model_files::{ModelFiles, NOT_CALIBRATED};
+use crate::model_files::{ModelFiles, NOT_CALIBRATED, SETTINGS, read_settings};
 
 const LONG_ABOUT: &str = "\
 Convert an OFA or MuE checkpoint into a model folder.
@@ -111,7 +111,10 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
     check_loads(&weights, &config)?;
     let storage = if args.keep_half { FloatStorage::KeepHalf } else { FloatStorage::Float32 };
     let files = ModelFiles { config, tokenizer, settings: settings(args)? };
-    if files.write(folder, (&weights.tensors, storage), beside(&args.source))? {
+    let outdated = files.write(&folder, (&weights.tensors, storage), beside(&args.source))?;
+    check_opens(folder.path())?;
+    folder.commit()?;
+    if outdated {
         say("left out: calibration.json", NOT_CALIBRATED);
     }
     let parameters = weights.tensors.values().map(|tensor| tensor.element_count()).sum();
@@ -141,17 +144,29 @@ fn config(args: &ImportArgs, weights: &CanonicalWeights) -> anyhow::Result<OfaCo
     Ok(config)
 }
 
-/// Builds the model once, so that what is written is known to load.
+/// Builds the model once, so that weights of another model are refused before they are written.
 fn check_loads(weights: &CanonicalWeights, config: &OfaConfig) -> anyhow::Result<()> {
     let device = DeviceChoice::Flex.open().or_else(|_| DeviceChoice::Auto.open())?;
     Ofa::from_tensors(&weights.tensors, config.clone(), &device.device)?;
     Ok(())
 }
 
+/// Opens what was written, as every command will.
+fn check_opens(folder: &Path) -> anyhow::Result<()> {
+    match ModelFolder::open(folder) {
+        Ok(_) => Ok(()),
+        Err(OpenError::Setting { what: "image_size", found, most }) => Err(anyhow::anyhow!(
+            "pictures of {found} pixels do not fit the model, which takes 1 to {most}: name \
+             another --image-size"
+        )),
+        Err(error) => Err(anyhow::Error::new(error).context("no command could open the folder")),
+    }
+}
+
 fn settings(args: &ImportArgs) -> anyhow::Result<ModelSettings> {
-    let own = beside(&args.source).join("mue.json");
+    let own = beside(&args.source).join(SETTINGS);
     let mut settings = match own.is_file() {
-        true => serde_json::from_str(&std::fs::read_to_string(own)?)?,
+        true => read_settings(&own)?,
         false => {
             ModelSettings { image_size: 480, encoding: Encoding::Joint, ..ModelSettings::default() }
         }

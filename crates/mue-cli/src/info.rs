@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
 use mue_engine::{ExitRules, ModelSettings};
 use mue_model::weights::Checkpoint;
@@ -10,6 +11,7 @@ use mue_model::{Grid, MacModel, OfaConfig};
 use serde::Serialize;
 
 use crate::error::user_error;
+use crate::model_files::{SETTINGS, read_settings};
 
 /// Say what a model folder holds
 #[derive(Debug, Args)]
@@ -58,13 +60,11 @@ pub(crate) fn run(args: &InfoArgs, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 fn read(args: &InfoArgs) -> anyhow::Result<Info> {
-    let text = |name: &str| {
-        let path = args.model.join(name);
-        std::fs::read_to_string(&path)
-            .map_err(|error| anyhow::Error::new(error).context(path.display().to_string()))
-    };
-    let config = OfaConfig::from_json(&text("config.json")?)?;
-    let settings: ModelSettings = serde_json::from_str(&text("mue.json")?)?;
+    let path = args.model.join("config.json");
+    let config = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let config = OfaConfig::from_json(&config)?;
+    let settings = read_settings(&args.model.join(SETTINGS))?;
     let file = args.model.join("model.safetensors");
     let weights = Checkpoint::open(&file)?.into_canonical()?;
     let macs = MacModel::new(&config)?;

@@ -136,13 +136,16 @@ fn choice(text: &str) -> Result<ExitChoice, String> {
         if !Thresholds::RANGE.contains(&threshold) {
             return Err(format!("{branch}: a threshold must be between -2 and 2"));
         }
-        match branch {
-            "image" => thresholds.image = Some(threshold),
-            "text" => thresholds.text = Some(threshold),
-            "decoder" => thresholds.decoder = Some(threshold),
+        let given = match branch {
+            "image" => &mut thresholds.image,
+            "text" => &mut thresholds.text,
+            "decoder" => &mut thresholds.decoder,
             other => {
                 return Err(format!("{other:?} is no branch; there are image, text, decoder"));
             }
+        };
+        if given.replace(threshold).is_some() {
+            return Err(format!("{branch} is given twice"));
         }
     }
     Ok(ExitChoice::Thresholds(thresholds))
@@ -185,6 +188,7 @@ mod tests {
             ("text=nan", "between -2 and 2"),
             ("image=95", "between -2 and 2"),
             ("image=0.9,decoder=-2.5", "decoder"),
+            ("image=0.5,image=2", "image is given twice"),
             ("quality=2", "between"),
         ] {
             let error = choice(text).unwrap_err();

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Context;
 use mue_engine::ModelSettings;
 use mue_model::OfaConfig;
 use mue_model::weights::{FloatStorage, OutputFolder, RawTensor, write_safetensors};
 
 /// What a model's folder holds besides weights.
+#[derive(Debug, PartialEq)]
 pub(crate) struct ModelFiles {
     pub(crate) config: OfaConfig,
     /// `tokenizer.json`.
@@ -16,45 +18,66 @@ pub(crate) struct ModelFiles {
 }
 
 const WEIGHTS: &str = "model.safetensors";
+const CONFIG: &str = "config.json";
+const TOKENIZER: &str = "tokenizer.json";
 const CALIBRATION: &str = "calibration.json";
+/// How a model is asked: see [`ModelSettings`].
+pub(crate) const SETTINGS: &str = "mue.json";
 
 impl ModelFiles {
-    /// Writes all of it and puts the folder in its place. What exits keep and save was measured with
-    /// certain weights: a calibration comes along from a folder with these, and no other.
+    /// Writes all of it into a new folder. What exits keep and save was measured with certain
+    /// weights: a calibration comes along from a folder with these, and no other.
     ///
     /// Returns whether there was a calibration that does not hold any more.
     pub(crate) fn write(
         &self,
-        folder: OutputFolder,
+        folder: &OutputFolder,
         (weights, floats): (&BTreeMap<String, RawTensor>, FloatStorage),
         calibrated: &Path,
     ) -> anyhow::Result<bool> {
         let path = |name: &str| folder.path().join(name);
         write_safetensors(&path(WEIGHTS), weights, floats)?;
-        std::fs::write(path("config.json"), self.config.to_json())?;
-        std::fs::write(path("tokenizer.json"), &self.tokenizer)?;
-        std::fs::write(path("mue.json"), serde_json::to_string_pretty(&self.settings)?)?;
+        self.write_beside_weights(folder.path())?;
         let calibration = calibrated.join(CALIBRATION);
         let is_calibrated = calibration.is_file();
         let holds = is_calibrated && self.is_alike(calibrated, folder.path());
         if holds {
             std::fs::copy(calibration, path(CALIBRATION))?;
         }
-        folder.commit()?;
         Ok(is_calibrated && !holds)
+    }
+
+    /// Writes what the folder holds besides weights.
+    pub(crate) fn write_beside_weights(&self, folder: &Path) -> anyhow::Result<()> {
+        std::fs::write(folder.join(CONFIG), self.config.to_json())?;
+        std::fs::write(folder.join(TOKENIZER), &self.tokenizer)?;
+        std::fs::write(folder.join(SETTINGS), serde_json::to_string_pretty(&self.settings)?)?;
+        Ok(())
+    }
+
+    /// Reads what was written besides weights.
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Self> {
+        let read = |name: &str| {
+            let path = folder.join(name);
+            std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let config = OfaConfig::from_json(&String::from_utf8_lossy(&read(CONFIG)?))?;
+        let settings = read_settings(&folder.join(SETTINGS))?;
+        Ok(Self { config, tokenizer: read(TOKENIZER)?, settings })
     }
 
     /// Whether a folder has the weights of a new one, and answers alike.
     fn is_alike(&self, folder: &Path, new: &Path) -> bool {
-        let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).ok();
-        let settings = read(folder, "mue.json").map(|json| serde_json::from_slice(&json).ok());
-        let config = read(folder, "config.json")
-            .and_then(|json| OfaConfig::from_json(std::str::from_utf8(&json).ok()?).ok());
-        settings.flatten() == Some(self.settings.clone())
-            && config.as_ref() == Some(&self.config)
-            && read(folder, "tokenizer.json").as_ref() == Some(&self.tokenizer)
-            && read(folder, WEIGHTS).is_some_and(|weights| Some(weights) == read(new, WEIGHTS))
+        let weights = |folder: &Path| std::fs::read(folder.join(WEIGHTS)).ok();
+        Self::read(folder).is_ok_and(|files| files == *self)
+            && weights(folder).is_some_and(|weights_there| Some(weights_there) == weights(new))
     }
+}
+
+/// Reads a model's settings.
+pub(crate) fn read_settings(path: &Path) -> anyhow::Result<ModelSettings> {
+    let json = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&json).with_context(|| format!("{} is not valid", path.display()))
 }
 
 /// What is said where a calibration is left behind.

@@ -108,7 +108,7 @@ pub fn decode_image(
     let mut memory = Limits::no_limits();
     memory.max_alloc = Some(limits.pixels_max.saturating_mul(BYTES_PER_PIXEL_MAX));
     reader.limits(memory);
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let mut decoder = reader.into_decoder().map_err(|error| unreadable(format, error))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
     if pixels > limits.pixels_max {
@@ -131,9 +131,9 @@ pub fn decode_image(
     Ok(RgbImage { height: height as usize, width: width as usize, samples: picture.into_raw() })
 }
 
-fn unreadable(error: image::ImageError) -> ImageError {
+fn unreadable(format: ImageFormat, error: image::ImageError) -> ImageError {
     match error {
-        image::ImageError::Unsupported(_) => ImageError::Format,
+        image::ImageError::Unsupported(_) if !format.reading_enabled() => ImageError::Format,
         other => ImageError::Decode(other),
     }
 }
@@ -212,6 +212,12 @@ mod tests {
     fn what_is_no_picture_says_so() {
         assert!(matches!(decode(b"hello"), Err(ImageError::Format)));
         assert!(matches!(decode(b""), Err(ImageError::Format)));
+        // A bitmap of no rows is a bitmap.
+        let mut bitmap = b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
+        bitmap.extend([1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 24, 0]);
+        bitmap.resize(54, 0);
+        let error = decode(&bitmap).unwrap_err();
+        assert!(matches!(error, ImageError::Decode(_) | ImageError::Empty), "{error:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use mue_model::weights::{
 use serde::{Deserialize, Serialize};
 
 use crate::config::TrainConfig;
+use crate::log::Means;
 use crate::parameters::{Parameter, Parameters};
 
 /// Checkpoints that are kept: the newest, and the one before in case the newest is unreadable.
@@ -28,6 +29,9 @@ pub(crate) struct RunState {
     pub(crate) step: u64,
     /// Seconds spent so far, over all sittings.
     pub(crate) seconds: f64,
+    /// Of the steps since the log's last line.
+    #[serde(default)]
+    pub(crate) means: Means,
     /// Updates of each parameter.
     updates: BTreeMap<String, u64>,
     /// The recipe that it was made by.
@@ -92,6 +96,16 @@ pub fn saved_recipe(folder: &Path) -> Result<Option<TrainConfig>, ResumeError> {
     Ok(state.map(|state| state.config))
 }
 
+/// Makes sure that the run in a folder, if there is one, was made by this recipe.
+///
+/// # Errors
+///
+/// If it was made by another, one that differs in more than `[run]`, or no checkpoint can be read.
+pub fn check_recipe(folder: &Path, recipe: &TrainConfig) -> Result<(), ResumeError> {
+    let checkpoints = Checkpoints::of_run(folder);
+    checkpoints.newest(|path| state_by(path, recipe), &mut |_| {}).map(|_| ())
+}
+
 /// The checkpoints of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Checkpoints {
@@ -109,13 +123,14 @@ impl Checkpoints {
     pub(crate) fn save(
         &self,
         parameters: &Parameters,
-        (step, seconds): (u64, f64),
+        (step, seconds, means): (u64, f64, &Means),
         config: &TrainConfig,
     ) -> Result<(), ResumeError> {
         let folder = self.folder.join(format!("{STEP}{step:08}"));
         let output = OutputFolder::create(&folder, true)?;
         let updates = parameters.0.iter().map(|it| (it.name.clone(), it.updates)).collect();
-        let state = RunState { step, seconds, updates, config: config.clone() };
+        let (means, config) = (means.clone(), config.clone());
+        let state = RunState { step, seconds, means, updates, config };
         write_safetensors(
             &output.path().join(TENSORS),
             &tensors(parameters)?,
@@ -202,16 +217,22 @@ fn read_state(path: &Path) -> Result<RunState, ResumeError> {
     serde_json::from_slice(&json).map_err(bad_state(path))
 }
 
+/// The state of a checkpoint, which must be of this recipe.
+fn state_by(path: &Path, config: &TrainConfig) -> Result<RunState, ResumeError> {
+    let state = read_state(path)?;
+    let differences = state.config.differences(config);
+    match differences.is_empty() {
+        true => Ok(state),
+        false => Err(ResumeError::Recipe { path: path.into(), with: differences.join(", ") }),
+    }
+}
+
 fn load(
     path: &Path,
     parameters: &mut Parameters,
     config: &TrainConfig,
 ) -> Result<RunState, ResumeError> {
-    let state = read_state(path)?;
-    let differences = state.config.differences(config);
-    if !differences.is_empty() {
-        return Err(ResumeError::Recipe { path: path.into(), with: differences.join(", ") });
-    }
+    let state = state_by(path, config)?;
     let other = |what: String| ResumeError::Other { path: path.into(), what };
     let checkpoint = Checkpoint::open(&path.join(TENSORS))?;
     for parameter in &mut parameters.0 {

@@ -227,6 +227,16 @@ mod tests {
             ("positions_max = 59", "model.positions_max is 59; scenes take up to 60"),
             ("image_bucket_size = 5", "model.image_bucket_size is 5; scenes take up to 6"),
             ("token_bucket_size = 3", "model.token_bucket_size must be at least 4"),
+            ("d_model = 1000000", "model.d_model is 1000000; at most 4096 is possible"),
+            ("d_model = 4096\nheads = 128", "model.heads is 128"),
+            ("ffn_dim = 1000000000", "model.ffn_dim is 1000000000"),
+            ("encoder_layers = 1000000", "model.encoder_layers is 1000000"),
+            ("decoder_layers = 1000000", "model.decoder_layers is 1000000"),
+            ("stem_width = 1000000", "model.stem_width is 1000000"),
+            ("stem_blocks = [1, 1, 1000000]", "model.stem_blocks is 1000000"),
+            ("positions_max = 1000000000", "model.positions_max is 1000000000"),
+            ("image_bucket_size = 1000000", "model.image_bucket_size is 1000000"),
+            ("token_bucket_size = 1000000000", "model.token_bucket_size is 1000000000"),
         ] {
             refused(&format!("[model]\n{keys}"), reason);
             let existing = format!("[model]\nfrom = \"demo\"\n{keys}");

@@ -21,6 +21,7 @@ mod parameters;
 mod pictures;
 mod random;
 mod saturation;
+mod saved_weights;
 mod scenes;
 mod schedule;
 mod self_critical;
@@ -30,7 +31,7 @@ mod trainer;
 pub use batch::{
     Batch, BatchSource, CaptionExample, CellLabels, HypothesisExample, Supplied, Supply,
 };
-pub use checkpoint::{ResumeError, saved_recipe};
+pub use checkpoint::{ResumeError, check_recipe, saved_recipe};
 pub use config::{
     DataConfig, Decay, Encoding, LossConfig, LossLayers, ModelConfig, OptimizerConfig, RecipeError,
     Reference, RunConfig, SelfCriticalConfig, TrainConfig,
@@ -40,6 +41,7 @@ pub use evaluate::{DevExample, DevHypothesis, DevSet, Evaluation};
 pub use files::{Files, FilesError, dev_files};
 pub use interface::Interface;
 pub use log::{EvaluationLine, Line, ProblemLine, TrainLine};
+pub use saved_weights::{SavedWeights, saved_weights};
 pub use scenes::{CELL_CLASSES, Scenes};
 pub use self_critical::{CaptionReward, TooFewReferences};
 pub use trainer::{Setup, Trainer};

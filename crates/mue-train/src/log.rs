@@ -1,10 +1,10 @@
 //! The log of a run: one JSON object per line.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::evaluate::Evaluation;
 use crate::loss::LossReport;
@@ -85,9 +85,18 @@ pub struct ProblemLine {
 pub(crate) struct Log(File);
 
 impl Log {
-    /// Opens the log, at its end.
+    /// Opens the log, at its end; a line that a kill has cut short is ended.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        Ok(Self(OpenOptions::new().create(true).append(true).open(path)?))
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
+        if file.seek(SeekFrom::End(0))? > 0 {
+            let mut last = [0];
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+            if last != *b"\n" {
+                file.write_all(b"\n")?;
+            }
+        }
+        Ok(Self(file))
     }
 
     /// Writes a line at once.
@@ -99,7 +108,7 @@ impl Log {
 }
 
 /// Adds up reports.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Means {
     total: Mean,
     caption: Vec<Mean>,
@@ -114,10 +123,16 @@ pub(crate) struct Means {
     pub(crate) seconds: f64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Mean {
+    #[serde(deserialize_with = "null_is_nan")]
     sum: f64,
     count: u32,
+}
+
+/// JSON has no other word for what is no number.
+fn null_is_nan<'de, D: Deserializer<'de>>(json: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(json)?.unwrap_or(f64::NAN))
 }
 
 impl Mean {

@@ -54,8 +54,10 @@ pub struct Trainer {
     dev: DevSet,
     device: Device,
     step: u64,
-    /// Seconds spent in earlier sittings.
+    /// Seconds spent, over all sittings.
     seconds: f64,
+    /// Of the steps since the log's last line.
+    means: Means,
 }
 
 /// Groups that are made in advance.
@@ -85,6 +87,7 @@ impl Trainer {
             device: device.clone(),
             step: 0,
             seconds: 0.0,
+            means: Means::default(),
             config,
         })
     }
@@ -109,14 +112,17 @@ impl Trainer {
         report: &mut dyn FnMut(ResumeError),
     ) -> Result<bool, TrainError> {
         let checkpoints = Checkpoints::of_run(folder);
-        let state = checkpoints.load(&mut self.parameters, &self.config, report)?;
-        if let Some(state) = &state {
-            (self.step, self.seconds) = (state.step, state.seconds);
+        match checkpoints.load(&mut self.parameters, &self.config, report)? {
+            Some(state) => {
+                (self.step, self.seconds, self.means) = (state.step, state.seconds, state.means);
+                Ok(true)
+            }
+            None => Ok(false),
         }
-        Ok(state.is_some())
     }
 
-    /// Trains to the last step, writing log and checkpoints into a folder that exists.
+    /// Trains to the last step, writing log and checkpoints into a folder that exists. What is due
+    /// every so many steps is due at the last one too.
     ///
     /// `progress` sees every line of the log.
     ///
@@ -138,36 +144,36 @@ impl Trainer {
         }
         let mut batches = Batches { supplied: self.prefetch(), problems: 0 };
         let (started, before) = (Instant::now(), self.seconds);
-        let mut means = Means::default();
         while self.step < self.config.steps {
             let begun = Instant::now();
             let batches = batches.take(self.config.data.accumulation, &mut write)?;
-            self.train_step(batches.ok_or(TrainError::DataEnded(self.step))?, &mut means)?;
-            means.seconds += begun.elapsed().as_secs_f64();
+            self.train_step(batches.ok_or(TrainError::DataEnded(self.step))?)?;
+            self.means.seconds += begun.elapsed().as_secs_f64();
             self.seconds = before + started.elapsed().as_secs_f64();
-            let due = |every: u64| every > 0 && self.step.is_multiple_of(every);
-            let (logs, evaluates) =
-                (due(self.config.run.log_every), due(self.config.run.evaluate_every));
-            let evaluates = evaluates && !self.dev.examples.is_empty();
-            let is_last = self.step == self.config.steps;
-            let saves = due(self.config.run.checkpoint_every) || is_last;
-            if logs || is_last {
-                write(self.line(&std::mem::take(&mut means)))?;
+            if self.is_due(self.config.run.log_every) {
+                write(self.line())?;
+                self.means = Means::default();
             }
-            if saves {
-                let place = (self.step, self.seconds);
-                Checkpoints::of_run(folder).save(&self.parameters, place, &self.config)?;
-            }
-            if evaluates {
+            // What is saved has been evaluated: a run that is killed meanwhile comes back to it.
+            if self.is_due(self.config.run.evaluate_every) && !self.dev.examples.is_empty() {
                 let scores = self.evaluate()?;
                 write(Line::Evaluation(EvaluationLine { step: self.step, scores }))?;
+            }
+            if self.is_due(self.config.run.checkpoint_every) {
+                let place = (self.step, self.seconds, &self.means);
+                Checkpoints::of_run(folder).save(&self.parameters, place, &self.config)?;
             }
         }
         Ok(())
     }
 
+    /// Whether what happens every so many steps, or never for 0, happens after this one.
+    fn is_due(&self, every: u64) -> bool {
+        every > 0 && (self.step.is_multiple_of(every) || self.step == self.config.steps)
+    }
+
     /// One optimiser step.
-    fn train_step(&mut self, batches: Vec<Batch>, means: &mut Means) -> Result<(), TrainError> {
+    fn train_step(&mut self, batches: Vec<Batch>) -> Result<(), TrainError> {
         let mut random = Random::new(self.config.seed, "depths", self.step);
         let layers = self.model.encoder_layers;
         let groups = batches
@@ -191,7 +197,7 @@ impl Trainer {
         if !norm.is_finite() {
             return Err(TrainError::NotFinite(self.step));
         }
-        means.add(&reports, norm);
+        self.means.add(&reports, norm);
         self.step += 1;
         Ok(())
     }
@@ -213,10 +219,11 @@ impl Trainer {
         receiver
     }
 
-    fn line(&self, means: &Means) -> Line {
-        let step_s = means.seconds / means.steps.max(1) as f64;
+    /// What the log says of the steps since its last line.
+    fn line(&self) -> Line {
+        let step_s = self.means.seconds / self.means.steps.max(1) as f64;
         let pictures = self.config.data.pictures * self.config.data.accumulation;
-        let mut line = means.line();
+        let mut line = self.means.line();
         line.step = self.step;
         line.learning_rate =
             learning_rate(&self.config.optimizer, self.step - 1, self.config.steps);

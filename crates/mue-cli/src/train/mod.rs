@@ -5,6 +5,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,12 +13,12 @@ use std::sync::Arc;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use mue_data::datasets::Problem;
-use mue_engine::DeviceChoice;
+use mue_engine::{DeviceChoice, OpenDevice};
 use mue_model::Device;
-use mue_model::weights::{FloatStorage, OutputFolder};
+use mue_model::weights::{FloatStorage, OutputFolder, RawTensor};
 use mue_train::{
-    CELL_CLASSES, Evaluation, Line, ResumeError, Setup, TrainConfig, TrainError, Trainer,
-    saved_recipe,
+    CELL_CLASSES, Evaluation, Line, ResumeError, SavedWeights, Setup, TrainConfig, TrainError,
+    Trainer, check_recipe, saved_recipe, saved_weights,
 };
 
 use self::data::Data;
@@ -31,9 +32,11 @@ const LONG_ABOUT: &str = "\
 Train a model with MuE's layer-wise loss.
 
 The recipe says what is learned from, how, and for how long; config/train/scenes.toml is the
-demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints, log.jsonl and, in the end, the
-model folder OUT/model; --export writes that folder of the newest checkpoint, by the recipe that this was made with. A run that was
-stopped goes on with --resume as if it had not been; its recipe must be the same but for [run].";
+demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints,
+log.jsonl, model-without-weights (what else a model needs) and, in the end, the model folder
+OUT/model; --export writes that folder of the newest checkpoint, by the recipe that this was made
+with, and needs nothing but OUT. A run that was stopped goes on with --resume as if it had not
+been; its recipe must be the same but for [run].";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -63,39 +66,81 @@ pub(crate) struct TrainArgs {
     device: DeviceChoice,
 }
 
-/// Trains to the recipe's last step and writes the model folder.
+/// Trains to the recipe's last step and writes the model folder, or writes that of a checkpoint.
 pub(crate) fn run(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = match &args.config {
-        Some(path) if !args.export => read_recipe(path)?,
-        _ => recipe_of(&args.out)?,
-    };
-    let device = args
-        .device
-        .open()
-        .map_err(|error| user_error(error, "`--device auto` takes the best one there is"))?;
-    let steps = config.steps;
-    let folder = args.out.join("model");
-    let (mut trainer, files) = open(config, &device.device)?;
-    take_up(args, &mut trainer)?;
+    match &args.config {
+        Some(path) if !args.export => train(args, read_recipe(path)?, out),
+        _ => export(args, out),
+    }
+}
 
-    if !args.export {
-        let bar = progress_bar(steps, trainer.step());
-        trainer.run(&args.out, &mut |line| show(&bar, line)).map_err(|error| match error {
-            TrainError::Data(_) => {
-                user_error(error, "mend the data, or bear more with data.problems_max")
-            }
-            other => other.into(),
-        })?;
-        bar.finish_and_clear();
+fn train(args: &TrainArgs, recipe: TrainConfig, out: &mut dyn Write) -> anyhow::Result<()> {
+    check_folder(args, &recipe)?;
+    let steps = recipe.steps;
+    let (mut trainer, files) = open(recipe, &open_device(args)?.device)?;
+    make_folder(&args.out)?;
+    start::keep(&files, &args.out)?;
+    if args.resume {
+        trainer.resume(&args.out, &mut passed_over)?;
     }
-    let output = OutputFolder::create(&folder, true)?;
-    if files.write(output, (&trainer.export()?, FloatStorage::Float32), &folder)? {
-        say("left out: calibration.json", NOT_CALIBRATED);
-    }
-    let scores = summary(&trainer.evaluate()?);
-    let steps = trainer.step();
+    let bar = progress_bar(steps, trainer.step());
+    let mut last = None;
+    let mut see = |line: &Line| {
+        if let Line::Evaluation(line) = line {
+            last = Some((line.step, line.scores.clone()));
+        }
+        show(&bar, line);
+    };
+    trainer.run(&args.out, &mut see).map_err(|error| match error {
+        TrainError::Data(_) => {
+            user_error(error, "mend the data, or bear more with data.problems_max")
+        }
+        other => other.into(),
+    })?;
+    bar.finish_and_clear();
+    let folder = write_model(args, &files, &trainer.export()?)?;
+    let scores = match last {
+        Some((step, scores)) if step == trainer.step() => scores,
+        _ => trainer.evaluate()?,
+    };
+    let scores = summary(&scores);
     writeln!(out, "trained {steps} steps: {scores}; the model is in {}", folder.display())?;
     Ok(())
+}
+
+/// Writes the model of the newest checkpoint, whatever has become of what it learned from.
+fn export(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    let recipe = recipe_of(&args.out)?;
+    let OpenDevice { device, .. } = open_device(args)?;
+    let files = start::kept(&args.out, &recipe, &device)?;
+    let SavedWeights { step, tensors } =
+        saved_weights(&args.out, (&files.config, &CELL_CLASSES), &device, &mut passed_over)?
+            .ok_or_else(|| no_checkpoint(&args.out))?;
+    let folder = write_model(args, &files, &tensors)?;
+    writeln!(out, "trained {step} steps; the model is in {}", folder.display())?;
+    Ok(())
+}
+
+/// Writes the model folder. Returns where it is.
+fn write_model(
+    args: &TrainArgs,
+    files: &ModelFiles,
+    weights: &BTreeMap<String, RawTensor>,
+) -> anyhow::Result<PathBuf> {
+    let folder = args.out.join("model");
+    let output = OutputFolder::create(&folder, true)?;
+    let outdated = files.write(&output, (weights, FloatStorage::Float32), &folder)?;
+    output.commit()?;
+    if outdated {
+        say("left out: calibration.json", NOT_CALIBRATED);
+    }
+    Ok(folder)
+}
+
+fn open_device(args: &TrainArgs) -> anyhow::Result<OpenDevice> {
+    args.device
+        .open()
+        .map_err(|error| user_error(error, "`--device auto` takes the best one there is"))
 }
 
 /// The run at its start, and what its model's folder will hold besides weights.
@@ -133,29 +178,35 @@ fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
 
 /// The recipe that a folder's run was made by.
 fn recipe_of(run: &Path) -> anyhow::Result<TrainConfig> {
-    saved_recipe(run)?.ok_or_else(|| {
-        let error = anyhow::anyhow!("{} holds no checkpoint", run.display());
-        user_error(error, "--out names the folder of a run")
-    })
+    saved_recipe(run)?.ok_or_else(|| no_checkpoint(run))
 }
 
-/// Takes up the folder's run if asked to, and else makes sure that none is overwritten.
-fn take_up(args: &TrainArgs, trainer: &mut Trainer) -> anyhow::Result<()> {
-    make_folder(&args.out)?;
-    if args.resume || args.export {
-        let mut report = |error: ResumeError| {
-            say("passed over", &format!("{:#}", anyhow::Error::from(error)));
-        };
-        trainer.resume(&args.out, &mut report).map_err(|error| match error {
-            TrainError::Checkpoint(ResumeError::Recipe { .. }) => {
+fn no_checkpoint(run: &Path) -> anyhow::Error {
+    let error = anyhow::anyhow!("{} holds no checkpoint", run.display());
+    user_error(error, "--out names the folder of a run")
+}
+
+/// Says why a newer checkpoint is not the one that is taken up.
+fn passed_over(error: ResumeError) {
+    say("passed over", &format!("{:#}", anyhow::Error::from(error)));
+}
+
+/// Makes sure, before any data is read, that a run that is to go on is the recipe's, and else that
+/// none is overwritten.
+fn check_folder(args: &TrainArgs, recipe: &TrainConfig) -> anyhow::Result<()> {
+    if args.resume {
+        return check_recipe(&args.out, recipe).map_err(|error| match error {
+            ResumeError::Recipe { .. } => {
                 user_error(error, "resume with that recipe, or choose another --out")
             }
             other => other.into(),
-        })?;
-    } else if args.out.join("checkpoints").exists() {
+        });
+    }
+    if args.out.join("checkpoints").exists() {
         let error = anyhow::anyhow!("{} holds a run already", args.out.display());
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));
-    } else if args.out.join("model").exists() {
+    }
+    if args.out.join("model").exists() {
         let error = anyhow::anyhow!("{} holds a model already", args.out.display());
         return Err(user_error(error, "choose another --out"));
     }

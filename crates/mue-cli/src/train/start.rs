@@ -8,7 +8,7 @@ use mue_data::Tokenizer;
 use mue_data::scenes::{Scene, scenes_prompts, scenes_tokenizer_json};
 use mue_engine::{AnswerWords, CaptionSearch, Encoding, ExitDefaults, ModelFolder, ModelSettings};
 use mue_model::Device;
-use mue_model::weights::{Checkpoint, RawTensor, initial_tensors};
+use mue_model::weights::{Checkpoint, OutputFolder, RawTensor, initial_tensors};
 use mue_train::{Interface, ModelConfig, TrainConfig};
 
 use crate::error::user_error;
@@ -69,6 +69,30 @@ impl Start {
         let settings = scenes_settings(encoding(&recipe.model));
         let files = ModelFiles { config, tokenizer: scenes_tokenizer_json(), settings };
         Ok(Self { weights, interface, files })
+    }
+}
+
+/// What is kept in a run's folder of the model that the run starts from. What is there is replaced:
+/// nobody else calls a folder so.
+const KEPT: &str = "model-without-weights";
+
+/// Keeps in a run's folder what its model's folder will hold besides weights.
+pub(super) fn keep(files: &ModelFiles, run: &Path) -> anyhow::Result<()> {
+    let folder = OutputFolder::create(&run.join(KEPT), true)?;
+    files.write_beside_weights(folder.path())?;
+    Ok(folder.commit()?)
+}
+
+/// What was kept; of a run that began before anything was, what the recipe's start has.
+pub(super) fn kept(
+    run: &Path,
+    recipe: &TrainConfig,
+    device: &Device,
+) -> anyhow::Result<ModelFiles> {
+    let folder = run.join(KEPT);
+    match folder.is_dir() {
+        true => ModelFiles::read(&folder),
+        false => Ok(Start::new(recipe, device)?.files),
     }
 }
 

@@ -31,6 +31,10 @@ fn a_run_is_exported_by_its_own_recipe_and_not_resumed_by_another() {
     let settings = folder.join("out/model/mue.json");
     for config in [other().config, None] {
         std::fs::remove_file(&settings).unwrap();
+        if config.is_none() {
+            // Runs of before have kept nothing.
+            std::fs::remove_dir_all(folder.join("out/model-without-weights")).unwrap();
+        }
         run(&TrainArgs { config, export: true, ..other() }, &mut Vec::new()).unwrap();
         let written: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&settings).unwrap()).unwrap();
@@ -41,6 +45,19 @@ fn a_run_is_exported_by_its_own_recipe_and_not_resumed_by_another() {
     let line = format!("{error:#}");
     assert!(line.contains("step-00000001 was made by another recipe"), "{line}");
     assert!(line.ends_with("with model.encoding = \"joint\""), "{line}");
+}
+
+#[test]
+fn the_folder_is_looked_at_before_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let scenes = "train = \"scenes:seed=1,count=4,split=train\"\n";
+    run(&args(folder, "joint", scenes), &mut Vec::new()).unwrap();
+    for (resume, expected) in [(false, "holds a run already"), (true, "made by another recipe")] {
+        let nowhere = args(folder, "joint", "train = \"nowhere.json\"\n");
+        let error = run(&TrainArgs { resume, ..nowhere }, &mut Vec::new()).unwrap_err();
+        assert!(format!("{error:#}").contains(expected), "{error:#}");
+    }
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn a_split_of_a_file_is_measured_and_what_cannot_be_read_is_said() {
     assert!(stderr(&found).contains("left out: ") && stderr(&found).contains("000002.png"));
     let report: Value = serde_json::from_str(stdout(&found)).unwrap();
     assert_eq!(report["caption"]["samples"], 3);
+    assert_eq!(report["data"], "dataset.json (test)");
     assert!(report["caption"]["canonical_cider_d"].is_f64());
     let tune = ["--frontier", "--tune", "./dataset.json", "--tune-split"];
     let both = output(&[&borne[..], &tune, &["test"]].concat());

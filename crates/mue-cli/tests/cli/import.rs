@@ -19,6 +19,10 @@ fn a_checkpoint_becomes_a_folder_that_says_what_it_holds() {
     assert!(info["parameters"].as_u64().unwrap() > 10_000);
     let output = mue(folder.path()).args(["info", "model"]).output().unwrap();
     assert!(stdout(&output).contains("width 16, 3 + 3 layers"), "{}", stdout(&output));
+    std::fs::write(model.join("mue.json"), r#"{"image_size": 32}"#).unwrap();
+    let output = mue(folder.path()).args(["info", "model"]).output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("model/mue.json is not valid: missing field `encoding`"), "{said}");
 }
 
 #[test]
@@ -28,7 +32,7 @@ fn without_a_configuration_the_dimensions_are_read_off_the_weights() {
     write_checkpoint(&checkpoint);
     std::fs::remove_file(checkpoint.join("config.json")).unwrap();
     let output = mue(folder.path())
-        .args(["import", "checkpoint/model.safetensors", "--out", "model"])
+        .args(["import", "checkpoint/model.safetensors", "--out", "model", "--image-size", "32"])
         .output()
         .unwrap();
     // Heads cannot be read off every shape, but they can off the head scales.
@@ -78,7 +82,7 @@ fn a_truncated_file_is_a_clear_error() {
 #[test]
 fn an_existing_folder_is_kept_unless_told_otherwise() {
     let (folder, model) = imported();
-    let import = ["import", "checkpoint", "--out", "model"];
+    let import = ["import", "checkpoint", "--out", "model", "--image-size", "32"];
     let output = mue(folder.path()).args(import).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("model"), "{}", stderr(&output));
@@ -87,6 +91,40 @@ fn an_existing_folder_is_kept_unless_told_otherwise() {
     let settings: Value =
         serde_json::from_slice(&std::fs::read(model.join("mue.json")).unwrap()).unwrap();
     assert_eq!(settings["encoding"], "joint");
+}
+
+#[test]
+fn a_folder_that_no_command_could_open_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    write_checkpoint(&checkpoint);
+    let refused = |more: &[&str]| {
+        let import = ["import", "checkpoint", "--out", "model"];
+        let output = mue(folder.path()).args(import).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {}", stderr(&output));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{more:?}");
+        stderr(&output).to_owned()
+    };
+    // Four tokens of 16 pixels a side.
+    for size in ["0", "65"] {
+        let said = refused(&["--image-size", size]);
+        assert!(said.contains(&format!("pictures of {size} pixels do not fit")), "{said}");
+        assert!(said.contains("1 to 64: name another --image-size"), "{said}");
+    }
+    // Without mue.json, pictures are as published models take them.
+    let said = refused(&[]);
+    assert!(said.contains("pictures of 480 pixels do not fit"), "{said}");
+    let write = |text: &str| std::fs::write(checkpoint.join("mue.json"), text).unwrap();
+    write(
+        r#"{"image_size": 32, "encoding": "joint", "answers":
+        {"entailment": "certainly", "neutral": " maybe", "contradiction": " no"}}"#,
+    );
+    let said = refused(&[]);
+    assert!(said.contains("no command could open the folder: "), "{said}");
+    assert!(said.contains("the answer \"certainly\" is not one token"), "{said}");
+    write(r#"{"image_size": 32}"#);
+    let said = refused(&[]);
+    assert!(said.contains("checkpoint/mue.json is not valid: missing field `encoding`"), "{said}");
 }
 
 #[test]

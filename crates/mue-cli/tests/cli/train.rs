@@ -47,6 +47,8 @@ fn a_model_is_trained_on_files_and_on_from_there_in_every_way() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("trained 2 steps: entailment"), "{}", stdout(&output));
     assert_eq!(encoding(folder, "first/model"), "decomposed");
+    let log = std::fs::read_to_string(folder.join("first/log.jsonl")).unwrap();
+    assert_eq!(log.matches("{\"evaluation\":{\"step\":2,").count(), 1, "{log}");
 
     // Image and text together, as the folder says and as it is then asked.
     recipe(
@@ -70,11 +72,13 @@ fn a_model_is_trained_on_files_and_on_from_there_in_every_way() {
     let output = train(folder, "second.toml", "second");
     assert!(output.status.success(), "{}", stderr(&output));
 
-    // The newest checkpoint's model is the run's.
+    // The newest checkpoint's model is the run's, and needs nothing else.
     let weights =
         |model: &str| std::fs::read(folder.join(model).join("model.safetensors")).unwrap();
     let trained = weights("second/model");
-    std::fs::remove_dir_all(folder.join("second/model")).unwrap();
+    for gone in ["second/model", "first", "scenes"] {
+        std::fs::remove_dir_all(folder.join(gone)).unwrap();
+    }
     let args =
         ["train", "--device", "flex", "--config", "second.toml", "--out", "second", "--export"];
     assert!(mue(folder).args(args).output().unwrap().status.success());

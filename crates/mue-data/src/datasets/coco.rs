@@ -1,6 +1,6 @@
 //! Captions in COCO's own annotation files and in Karpathy's split.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::error::DataError;
+use super::json::{Object, skip_byte_order_mark};
 use super::problem::{Problem, Problems};
 
 /// A picture with its reference captions.
@@ -32,7 +33,7 @@ pub(super) struct CaptionFile {
 #[derive(Deserialize)]
 struct AnnotationFile {
     images: Vec<Entry<Image>>,
-    annotations: Option<Vec<Entry<Caption>>>,
+    annotations: Option<Vec<Entry<Object<Caption>>>>,
 }
 
 /// An entry, or something that is none: one bad entry should not cost the file.
@@ -46,8 +47,14 @@ enum Entry<T> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Image {
-    Official { id: u64, file_name: String },
-    Karpathy(KarpathyImage),
+    Official(Object<OfficialImage>),
+    Karpathy(Object<KarpathyImage>),
+}
+
+#[derive(Deserialize)]
+struct OfficialImage {
+    id: u64,
+    file_name: String,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +65,7 @@ struct KarpathyImage {
     cocoid: Option<u64>,
     imgid: Option<u64>,
     split: String,
-    sentences: Vec<Sentence>,
+    sentences: Vec<Object<Sentence>>,
 }
 
 #[derive(Deserialize)]
@@ -78,12 +85,15 @@ pub(super) fn read(
     splits: &[String],
     problems: &mut Problems,
 ) -> Result<CaptionFile, DataError> {
-    let file = File::open(path).map_err(DataError::read(path))?;
-    let file: AnnotationFile = serde_json::from_reader(BufReader::new(file))
+    let mut file = BufReader::new(File::open(path).map_err(DataError::read(path))?);
+    skip_byte_order_mark(&mut file).map_err(DataError::read(path))?;
+    let Object(file): Object<AnnotationFile> = serde_json::from_reader(file)
         .map_err(|source| DataError::Annotations { path: path.to_owned(), source })?;
+    let is_official = matches!(file.images.first(), Some(Entry::Good(Image::Official(_))));
     let mut reader = Reader { path, problems };
     match file.annotations {
         Some(captions) => reader.official(file.images, captions),
+        None if is_official => Err(DataError::NoCaptions { path: path.to_owned() }),
         None => reader.karpathy(file.images, splits),
     }
 }
@@ -97,13 +107,13 @@ impl Reader<'_> {
     fn official(
         &mut self,
         images: Vec<Entry<Image>>,
-        captions: Vec<Entry<Caption>>,
+        captions: Vec<Entry<Object<Caption>>>,
     ) -> Result<CaptionFile, DataError> {
         let mut entries = Vec::with_capacity(images.len());
         let mut places = HashMap::with_capacity(images.len());
         for (index, image) in images.into_iter().enumerate() {
             match image {
-                Entry::Good(Image::Official { id, file_name: name }) => {
+                Entry::Good(Image::Official(Object(OfficialImage { id, file_name: name }))) => {
                     if places.contains_key(&id) {
                         self.problem("images", index, format!("id {id} is there twice"))?;
                         continue;
@@ -115,7 +125,7 @@ impl Reader<'_> {
             }
         }
         for (index, caption) in captions.into_iter().enumerate() {
-            let Entry::Good(Caption { image_id, caption }) = caption else {
+            let Entry::Good(Object(Caption { image_id, caption })) = caption else {
                 self.problem("annotations", index, "expected an image_id and a caption")?;
                 continue;
             };
@@ -138,9 +148,9 @@ impl Reader<'_> {
         splits: &[String],
     ) -> Result<CaptionFile, DataError> {
         let mut entries = Vec::new();
-        let mut found = BTreeSet::new();
+        let (mut found, mut ids) = (BTreeSet::new(), HashSet::new());
         for (index, image) in images.into_iter().enumerate() {
-            let Entry::Good(Image::Karpathy(image)) = image else {
+            let Entry::Good(Image::Karpathy(Object(image))) = image else {
                 let expected = "expected a filename, a split and sentences";
                 self.problem("images", index, expected)?;
                 continue;
@@ -148,13 +158,18 @@ impl Reader<'_> {
             let wanted = splits.is_empty() || splits.contains(&image.split);
             found.insert(image.split);
             if wanted {
-                let captions = image.sentences.into_iter().map(|sentence| sentence.raw);
+                let id = image.cocoid.or(image.imgid).unwrap_or(index as u64);
+                if !ids.insert(id) {
+                    self.problem("images", index, format!("id {id} is there twice"))?;
+                    continue;
+                }
+                let captions = image.sentences.into_iter().map(|Object(sentence)| sentence.raw);
                 let name = match &image.filepath[..] {
                     "" => image.filename,
                     folder => format!("{folder}/{}", image.filename),
                 };
                 let entry = CaptionEntry {
-                    id: image.cocoid.or(image.imgid).unwrap_or(index as u64),
+                    id,
                     name,
                     captions: captions.filter(|caption| !caption.trim().is_empty()).collect(),
                 };

@@ -24,6 +24,12 @@ pub enum DataError {
         /// Why, with line and column.
         source: serde_json::Error,
     },
+    /// The file is COCO's without annotations, as its `image_info` files are.
+    #[error("{path} has images without captions; COCO's captions are in captions_*.json")]
+    NoCaptions {
+        /// The file.
+        path: PathBuf,
+    },
     /// The folder has no annotation file for the task.
     #[error("{folder} has no {expected}")]
     NoAnnotations {

@@ -8,6 +8,7 @@ mod coco;
 mod dataset;
 mod error;
 mod find;
+mod json;
 mod loader;
 mod order;
 mod problem;

@@ -5,9 +5,12 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::error::DataError;
+use super::json::{Object, skip_byte_order_mark};
 use super::problem::{Problem, Problems};
 use super::sample::{EntailmentLabel, SampleText};
 
@@ -40,7 +43,7 @@ pub(super) struct Line {
     pub(super) family: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub(super) enum Label {
     Agreed(EntailmentLabel),
@@ -48,10 +51,24 @@ pub(super) enum Label {
     Disputed(Dash),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) enum Dash {
     #[serde(rename = "-")]
     Dash,
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        let found = Value::deserialize(json)?;
+        match (found.as_str(), EntailmentLabel::deserialize(&found)) {
+            (Some("-"), _) => Ok(Self::Disputed(Dash::Dash)),
+            (Some(_), Ok(label)) => Ok(Self::Agreed(label)),
+            _ => {
+                let known = "entailment, neutral, contradiction or -";
+                Err(D::Error::custom(format!("gold_label is {found}, not {known}")))
+            }
+        }
+    }
 }
 
 /// Where each usable line of a file starts. Lines themselves are read when they are wanted.
@@ -75,6 +92,7 @@ impl LineIndex {
     /// Reads every line once.
     pub(super) fn build(path: &Path, problems: &mut Problems) -> Result<Self, DataError> {
         let mut file = BufReader::new(File::open(path).map_err(DataError::read(path))?);
+        let mark = skip_byte_order_mark(&mut file).map_err(DataError::read(path))?;
         let mut index = Self {
             path: path.to_owned(),
             file: Mutex::new(open(path)?),
@@ -82,7 +100,7 @@ impl LineIndex {
             disputed: 0,
         };
         let mut bytes = Vec::new();
-        let mut place = LinePlace { offset: 0, number: 1 };
+        let mut place = LinePlace { offset: mark as u64, number: 1 };
         loop {
             bytes.clear();
             let length = file.read_until(b'\n', &mut bytes).map_err(DataError::read(path))?;
@@ -136,7 +154,7 @@ impl LineIndex {
 
     fn parse(&self, bytes: &[u8], place: LinePlace) -> Result<Line, Problem> {
         let at = || format!("{}:{}", self.path.display(), place.number);
-        let line: Line =
+        let Object(line): Object<Line> =
             serde_json::from_slice(bytes).map_err(|error| Problem::of_error(at(), &error))?;
         match line.hypothesis.trim().is_empty() {
             true => Err(Problem::new(at(), "sentence2 is empty")),

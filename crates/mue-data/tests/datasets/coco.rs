@@ -99,6 +99,46 @@ fn bad_entries_are_counted_with_their_places() {
 }
 
 #[test]
+fn karpathys_pictures_are_there_once_as_cocos_are() {
+    let folder = Folder::new();
+    folder.write("dataset.json", KARPATHY.replace("\"imgid\": 1,", "\"cocoid\": 7,"));
+    let open = |names: &[&str]| folder.open_with("dataset.json", Task::Caption, &splits(names));
+    let error = open(&["test", "restval"]).unwrap_err().to_string();
+    assert!(error.contains("images[1]: id 7 is there twice"), "{error}");
+    assert_eq!(texts(&open(&["restval"]).unwrap()), [entry("7", &["b"])], "only that one is taken");
+}
+
+#[test]
+fn lists_are_not_taken_for_objects() {
+    let folder = Folder::new();
+    let bad = r#"{"images": [[9, "a.jpg"], {"id": 4, "file_name": "b"}],
+        "annotations": [[4, "no"], {"image_id": 4, "caption": "yes"}]}"#;
+    folder.write("captions.json", bad);
+    let options = DatasetOptions { problems_max: 2, ..Default::default() };
+    let dataset = folder.open_with("captions.json", Task::Caption, &options).unwrap();
+    assert_eq!(texts(&dataset), [entry("4", &["yes"])]);
+    assert_eq!(dataset.problems().count(), 2);
+    folder.write("captions.json", "[[], []]");
+    let error = full(&folder.open("captions.json", Task::Caption).unwrap_err());
+    assert!(error.contains("expected an object, not a list"), "{error}");
+}
+
+#[test]
+fn a_file_of_images_alone_is_said_to_have_no_captions() {
+    let folder = Folder::new();
+    folder.write("image_info.json", r#"{"images": [{"id": 9, "file_name": "a.jpg"}]}"#);
+    let error = folder.open("image_info.json", Task::Caption).unwrap_err().to_string();
+    assert!(error.contains("image_info.json has images without captions"), "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_file() {
+    let folder = Folder::new();
+    folder.write("captions.json", format!("\u{feff}{OFFICIAL}"));
+    assert_eq!(folder.open("captions.json", Task::Caption).unwrap().len(), 2);
+}
+
+#[test]
 fn broken_files_say_where() {
     let folder = Folder::new();
     folder.write("captions.json", "{\"images\": [],\n \"annotations\": [}");

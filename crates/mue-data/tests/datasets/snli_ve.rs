@@ -85,6 +85,33 @@ fn disputed_lines_are_left_out_and_bad_ones_counted() {
 }
 
 #[test]
+fn what_is_wrong_with_a_line_is_said_in_its_own_words() {
+    let folder = Folder::new();
+    let null = line("Flickr30K_ID", "?", "null").replace("\"?\"", "null");
+    for (text, expected) in [
+        (line("Flickr30K_ID", "", "empty"), "gold_label is \"\", not entailment, neutral, contra"),
+        (line("Flickr30K_ID", "maybe", "unknown"), "gold_label is \"maybe\", not entailment"),
+        (null, "gold_label is null, not entailment"),
+        (r#"["1", "p", "Two women.", "They talk.", "neutral", "f"]"#.into(), "not a list"),
+    ] {
+        folder.write("d.jsonl", &text);
+        let error = folder.open("d.jsonl", Task::Entailment).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let folder = Folder::new();
+    let lines = [line("Flickr30K_ID", "neutral", "one"), line("Flickr30K_ID", "neutral", "two")];
+    folder.write("d.jsonl", format!("\u{feff}{}", lines.join("\n")));
+    let dataset = folder.open("d.jsonl", Task::Entailment).unwrap();
+    let samples: Vec<Sample> = (0..2).map(|index| dataset.sample(index).unwrap()).collect();
+    assert_eq!((hypothesis(&samples[0]).0, hypothesis(&samples[1]).0), ("one", "two"));
+    assert_eq!(dataset.len(), 2);
+}
+
+#[test]
 fn a_file_that_changes_underneath_is_noticed() {
     let folder = Folder::new();
     let text = [line("Flickr30K_ID", "neutral", "one"), line("Flickr30K_ID", "neutral", "two")];

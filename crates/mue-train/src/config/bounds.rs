@@ -10,6 +10,16 @@ pub(super) fn positive(values: &[(&str, u64)]) -> Result<(), RecipeError> {
     }
 }
 
+/// Numbers with a limit.
+pub(super) fn at_most(values: &[(&str, u64, u64)]) -> Result<(), RecipeError> {
+    match values.iter().find(|(_, value, most)| value > most) {
+        Some((key, value, most)) => {
+            Err(RecipeError::Value(format!("{key} is {value}; at most {most} is possible")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Shares and probabilities, between 0 and 1.
 pub(super) fn shares(values: &[(&str, f32)]) -> Result<(), RecipeError> {
     match values.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {

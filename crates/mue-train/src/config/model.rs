@@ -6,7 +6,7 @@ use mue_model::{ConfigError, OfaConfig};
 use serde::{Deserialize, Serialize};
 
 use super::RecipeError;
-use super::bounds::positive;
+use super::bounds::{at_most, positive};
 use crate::interface::{SCENE_PROMPT_TOKENS_MAX, SCENE_TOKENS_PER_SIDE};
 
 /// A new model's dimensions, or where to start from.
@@ -108,6 +108,7 @@ impl ModelConfig {
             ("model.stem_width", self.stem_width as u64),
             ("model.stem_blocks", first.min(second).min(third)),
         ])?;
+        self.check_limits()?;
         for (key, found, least) in [
             ("positions_max", self.positions_max, SCENE_PROMPT_TOKENS_MAX),
             ("image_bucket_size", self.image_bucket_size, SCENE_TOKENS_PER_SIDE),
@@ -123,5 +124,22 @@ impl ModelConfig {
             Err(ConfigError::Dimension(what)) => Err(RecipeError::Value(format!("model.{what}"))),
             Err(other) => Err(RecipeError::Value(format!("model: {other}"))),
         }
+    }
+
+    /// Limits a few times as large as the largest published model, far below what no memory holds.
+    fn check_limits(&self) -> Result<(), RecipeError> {
+        let blocks = self.stem_blocks.into_iter().max().unwrap_or_default();
+        at_most(&[
+            ("model.d_model", self.d_model as u64, 4096),
+            ("model.heads", self.heads as u64, 64),
+            ("model.ffn_dim", self.ffn_dim as u64, 16_384),
+            ("model.encoder_layers", self.encoder_layers as u64, 96),
+            ("model.decoder_layers", self.decoder_layers as u64, 96),
+            ("model.stem_width", self.stem_width as u64, 256),
+            ("model.stem_blocks", blocks as u64, 96),
+            ("model.image_bucket_size", self.image_bucket_size as u64, 128),
+            ("model.token_bucket_size", self.token_bucket_size as u64, 1024),
+            ("model.positions_max", self.positions_max as u64, 4096),
+        ])
     }
 }

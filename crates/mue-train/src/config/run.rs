@@ -13,7 +13,7 @@ pub struct RunConfig {
     pub threads: usize,
     /// Steps between lines of the log.
     pub log_every: u64,
-    /// Steps between quick evaluations; 0 is never.
+    /// Steps between quick evaluations, the last of which is at the end; 0 is never.
     pub evaluate_every: u64,
     /// Steps between checkpoints.
     pub checkpoint_every: u64,

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use mue_train::{Encoding, ResumeError, TrainConfig, saved_recipe};
+use mue_model::Device;
+use mue_train::{Encoding, ResumeError, TrainConfig, check_recipe, saved_recipe, saved_weights};
 
-use crate::toy::{config, resumed, run, take_back, trainer};
+use crate::toy::{config, model, resumed, run, take_back, trainer};
 
 /// Names in the folder of a run's checkpoints.
 fn names(folder: &Path) -> Vec<String> {
@@ -96,17 +97,19 @@ fn another_recipe_is_refused_by_what_the_checkpoint_was_made_with() {
     let mut other = config(9);
     other.seed = 7;
     other.model.encoding = Encoding::Joint;
-    let error = refusal(other, folder.path());
+    let error = refusal(other.clone(), folder.path());
     assert!(error.contains("step-00000008 was made by another recipe"), "{error}");
     assert!(
         error.ends_with("with model.encoding = \"decomposed\", seed = 1, steps = 8"),
         "{error}"
     );
+    assert_eq!(check_recipe(folder.path(), &other).unwrap_err().to_string(), error);
 
     // A recipe says what it does not: how the run is logged, saved and spread.
     let mut same = config(8);
     same.run.log_every = 5;
     same.run.checkpoint_every = 5;
+    check_recipe(folder.path(), &same).unwrap();
     assert_eq!(resumed(same, folder.path()).step(), 8);
     assert_eq!(saved_recipe(folder.path()).unwrap(), Some(config(8)));
 }
@@ -126,8 +129,26 @@ fn a_checkpoint_of_another_model_is_refused() {
 }
 
 #[test]
+fn the_weights_of_a_run_are_in_its_checkpoint_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trained = trainer(config(4));
+    run(&mut trained, folder.path());
+    let model = model(&config(4));
+    let (device, none) = (Device::flex(), "no checkpoint is passed over");
+    let saved = saved_weights(folder.path(), (&model, &[4]), &device, &mut |_| panic!("{none}"));
+    let saved = saved.unwrap().unwrap();
+    let expected = trained.export().unwrap();
+    assert_eq!(saved.step, 4);
+    assert!(saved.tensors.keys().eq(expected.keys()));
+    for (name, tensor) in &expected {
+        assert!(saved.tensors[name].bytes().unwrap() == tensor.bytes().unwrap(), "{name}");
+    }
+}
+
+#[test]
 fn a_folder_without_checkpoints_has_no_recipe() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(saved_recipe(folder.path()).unwrap(), None);
+    check_recipe(folder.path(), &config(1)).unwrap();
     assert!(!trainer(config(1)).resume(folder.path(), &mut |_| {}).unwrap());
 }
