@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures every exit rule of the demo model anew: docs/results.md, and README's short table of it.
+# Measures every exit rule of the demo model anew: docs/results.md with its plots, and README's short table of it.
 # Arguments go to `mue eval`, such as --row "without decomposition=DIR"; MUE names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -8,7 +8,20 @@ cd "$(dirname "$0")/.."
   --data scenes:seed=2,count=1000 --timed 150 \
   --frontier --tune scenes:seed=1,count=1600,split=dev \
   --out target/results "$@" > target/results.md
-mv target/results.md docs/results.md
+mkdir -p docs/results
+cp target/results/{captions,entailment}-{macs,time,layers}.svg docs/results
+awk '
+  { print }
+  /^## (Captions|Entailment)$/ {
+    task = tolower($2)
+    print "\n| by MACs | by time | by layers, as the paper counts |\n|---|---|---|"
+    for (saved = split("macs time layers", names, " "); saved > 0; saved--) {
+      cells = "| ![" $2 ": quality by " names[saved] " saved](results/" task "-" names[saved] ".svg) " cells
+    }
+    print cells "|"
+    cells = ""
+  }
+' target/results.md > docs/results.md
 # Unless the ablations are rows too, what they measured when there were some.
 if [[ " $* " != *"without decomposition"* ]]; then
   { echo; sed 's/^#/##/' docs/ablations.md; } >> docs/results.md

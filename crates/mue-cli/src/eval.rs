@@ -74,8 +74,8 @@ pub(crate) struct EvalArgs {
     /// Another model in the frontier, under a name; may be repeated
     #[arg(long = "row", value_name = "NAME=DIR", requires = "frontier")]
     rows: Vec<RowArg>,
-    /// Write report.json, report.md, report.html and, of captions, captions.json (COCO results) and
-    /// references.json into this folder
+    /// Write report.json, report.md, report.html, plots of a frontier (SVG) and, of captions,
+    /// captions.json (COCO results) and references.json into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
@@ -148,7 +148,7 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         machine: machine::in_words(),
         date: machine::today(),
         command: machine::command_line(),
-        data: args.data.to_string(),
+        data: data_name(&opened),
         exits: args.model.exit_name().to_owned(),
         caption: None,
         entailment: None,
@@ -173,6 +173,13 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         }
     }
     print(args, &report, out)
+}
+
+/// What the data is called; once, where it is called alike for every task.
+fn data_name(opened: &[(EvalData, Option<EvalData>)]) -> String {
+    let mut names: Vec<&str> = opened.iter().map(|(data, _)| data.name()).collect();
+    names.dedup();
+    names.join(", ")
 }
 
 /// The data of one task, and what rules are tuned on if they are: other samples.
@@ -248,6 +255,9 @@ fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Resul
         write_file(folder, "report.json", json.as_bytes())?;
         write_file(folder, "report.md", text.as_bytes())?;
         write_file(folder, "report.html", report.html()?.as_bytes())?;
+        for (name, svg) in report.plots()? {
+            write_file(folder, &name, svg.as_bytes())?;
+        }
     }
     Ok(())
 }

@@ -17,6 +17,8 @@ const CHUNK: usize = 128;
 pub struct Answers {
     /// Names of the samples.
     pub ids: Vec<String>,
+    /// Names of their pictures.
+    pub pictures: Vec<String>,
     /// What is true of them.
     pub truths: Vec<SampleText>,
     /// By way to exit: one reply per sample.
@@ -83,6 +85,7 @@ pub(crate) fn ask(
         }
         for sample in chunk {
             answers.ids.push(sample.id);
+            answers.pictures.push(sample.picture);
             answers.truths.push(sample.text);
         }
         progress(answers.ids.len(), total);

@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mue_data::datasets::{
-    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, Problem,
-    SampleText, Task,
+    DataError, DataSpec, Dataset, DatasetOptions, Loaded, Loader, LoaderConfig, PictureSource,
+    Problem, Sample, SampleText, Task,
 };
 use mue_data::preprocess;
 use mue_engine::{Engine, ExitChoice, Image, InvalidRequest, Request};
@@ -44,6 +44,8 @@ impl Unusable {
 pub struct EvalSample {
     /// Its name in the data set.
     pub id: String,
+    /// The name of its picture; what is asked about one picture has one.
+    pub picture: String,
     /// References, or a hypothesis with its label.
     pub text: SampleText,
     image: Image,
@@ -57,10 +59,15 @@ impl EvalData {
     ///
     /// If there is no such data for the task.
     pub fn open(spec: &DataSpec, task: Task, options: &DatasetOptions) -> Result<Self, DataError> {
+        let dataset = spec.open(task, options)?;
+        let name = match dataset.splits() {
+            [] => spec.to_string(),
+            splits => format!("{spec} ({})", splits.join(", ")),
+        };
         Ok(Self {
-            dataset: Arc::new(spec.open(task, options)?),
+            dataset: Arc::new(dataset),
             task,
-            name: spec.to_string(),
+            name,
             unusable_max: options.problems_max,
             unusable: Arc::default(),
         })
@@ -87,7 +94,7 @@ impl EvalData {
         self.task
     }
 
-    /// Its name, as on the command line.
+    /// Its name, as on the command line, with the splits that were taken of a file that holds several.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -96,6 +103,21 @@ impl EvalData {
     #[expect(clippy::len_without_is_empty, reason = "an empty data set cannot be opened")]
     pub fn len(&self) -> usize {
         self.dataset.len()
+    }
+
+    /// The first place from `place` on where a picture begins, if what is asked about one stands
+    /// together.
+    ///
+    /// # Errors
+    ///
+    /// If a sample cannot be made.
+    pub(crate) fn picture_border(&self, place: usize) -> Result<usize, DataError> {
+        let name = |place: usize| self.dataset.sample(place).map(|sample| picture_name(&sample));
+        let mut border = place;
+        while (1..self.len()).contains(&border) && name(border - 1)? == name(border)? {
+            border += 1;
+        }
+        Ok(border)
     }
 
     /// Some samples, decoded ahead and resized for the engine's model; those that cannot be read, or
@@ -116,12 +138,20 @@ impl EvalData {
             Image::new(preprocess(&picture, size, size))
         })?;
         let usable = move |Loaded { sample, picture: image, .. }: Loaded<Image>| {
-            let sample = EvalSample { id: sample.id, text: sample.text, image };
+            let picture = picture_name(&sample);
+            let sample = EvalSample { id: sample.id, picture, text: sample.text, image };
             let asked = sample.question(engine, &ExitChoice::Off);
             asked.map(|_| sample).map_err(|error| error.to_string())
         };
         let left_out = |problem: &Problem| self.unusable.note(problem);
         Ok(std::iter::from_fn(move || loader.next_usable(left_out, usable)))
+    }
+}
+
+fn picture_name(sample: &Sample) -> String {
+    match &sample.picture {
+        PictureSource::File { name, .. } => name.clone(),
+        PictureSource::Scene(_) => sample.id.clone(),
     }
 }
 
@@ -145,5 +175,32 @@ impl EvalSample {
                 model.entailment(image, exit.clone(), (premise.as_deref(), hypothesis))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_named_with_the_splits_that_were_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dataset.json");
+        let images = ["train", "restval", "val"].map(|split| {
+            let said = r#"[{"raw": "a"}]"#;
+            format!(r#"{{"filename": "{split}.jpg", "split": "{split}", "sentences": {said}}}"#)
+        });
+        std::fs::write(&path, format!(r#"{{"images": [{}]}}"#, images.join(", "))).unwrap();
+        let name = |spec: DataSpec, splits: &[&str]| {
+            let splits = splits.iter().map(|split| (*split).to_owned()).collect();
+            let options = DatasetOptions { splits, ..DatasetOptions::default() };
+            EvalData::open(&spec, Task::Caption, &options).unwrap().name().to_owned()
+        };
+        let file = path.display().to_string();
+        let spec = || DataSpec::Path(path.clone());
+        assert_eq!(name(spec(), &["val"]), format!("{file} (val)"));
+        assert_eq!(name(spec(), &["train", "restval"]), format!("{file} (train, restval)"));
+        let scenes = "scenes:seed=1,count=2,split=dev";
+        assert_eq!(name(scenes.parse().unwrap(), &[]), scenes);
     }
 }

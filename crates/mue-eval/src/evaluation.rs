@@ -4,7 +4,7 @@ use mue_data::datasets::SampleText;
 use mue_engine::{Engine, ExitChoice, Reply};
 
 use crate::answers::Way;
-use crate::measure::{ExitLayers, layers, macs, mean, median, pairs, saved};
+use crate::measure::{ExitLayers, by_picture, layers, macs, mean, median, pairs, saved};
 use crate::promise::promised;
 use crate::quality::canonical_cider_d;
 use crate::report::{Counts, Intervals, Side, TaskReport};
@@ -53,10 +53,11 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     let samples = |way: usize| scored[way].samples.iter().copied();
     let costs = |way: usize| answers.replies[way].iter().map(macs);
     let clock = |way: usize| clocks[way].iter().copied();
+    let of_pictures = |pairs| by_picture(&answers.pictures, pairs);
     let bootstrap = &plan.bootstrap;
     let intervals = Intervals {
-        retention: measure::retention(bootstrap, &pairs(samples(1), samples(0)))?,
-        macs_saved: saved(bootstrap.ratio(&pairs(costs(1), costs(0)))?),
+        retention: measure::retention(bootstrap, &of_pictures(pairs(samples(1), samples(0))))?,
+        macs_saved: saved(bootstrap.ratio(&of_pictures(pairs(costs(1), costs(0))))?),
         wall_saved: saved(bootstrap.median_ratio(&pairs(clock(1), clock(0)))?),
     };
     let exit = side(1);

@@ -1,5 +1,8 @@
 //! Costs of replies, and how they compare with full depth's.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use mue_data::datasets::Task;
 use mue_engine::Reply;
 use serde::Serialize;
@@ -81,6 +84,28 @@ pub(crate) fn pairs(
 ) -> Vec<Pair> {
     let both = values.into_iter().zip(baselines);
     both.map(|(value, baseline)| Pair { value, baseline }).collect()
+}
+
+/// The sums over the samples of each picture: samples of one picture are not independent, so that they
+/// are drawn together (a cluster bootstrap: Davison and Hinkley, "Bootstrap methods and their
+/// application", 1997, section 3.8).
+pub(crate) fn by_picture(pictures: &[String], pairs: Vec<Pair>) -> Vec<Pair> {
+    let mut places = HashMap::new();
+    let mut sums: Vec<Pair> = Vec::new();
+    for (picture, pair) in pictures.iter().zip(pairs) {
+        match places.entry(picture) {
+            Entry::Vacant(place) => {
+                place.insert(sums.len());
+                sums.push(pair);
+            }
+            Entry::Occupied(place) => {
+                let sum = &mut sums[*place.get()];
+                sum.value += pair.value;
+                sum.baseline += pair.baseline;
+            }
+        }
+    }
+    sums
 }
 
 /// A model without a single right answer has nothing to keep.

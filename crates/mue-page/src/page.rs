@@ -19,6 +19,14 @@ pub struct Figure {
     pub svg: String,
 }
 
+impl Figure {
+    /// The plot as a file of its own, on white.
+    pub fn alone(&self) -> String {
+        let (tag, drawn) = self.svg.split_once('>').expect("it is SVG");
+        format!("{tag}>\n<rect width=\"100%\" height=\"100%\" fill=\"#FFFFFF\"/>{drawn}")
+    }
+}
+
 impl Page {
     /// A page with a title and a first heading.
     pub fn new(title: &str, heading: &str) -> Self {
@@ -117,6 +125,17 @@ mod tests {
         page.figures(vec![Figure { caption: "<caption>".into(), svg }]);
         page.table("<figures>", &["<head>"], &[vec!["<row>".into(), "<cell>".into()]]);
         page.finish()
+    }
+
+    #[test]
+    fn a_plot_alone_is_drawn_on_white() {
+        let series = Series { name: "made".into(), points: vec![(1.0, 2.0)] };
+        let svg = lines(Axes { x: "x", y: "y", log: false }, &[series]).unwrap();
+        let alone = Figure { caption: "c".into(), svg: svg.clone() }.alone();
+        let mut lines = alone.lines();
+        assert_eq!(lines.next(), svg.lines().next());
+        assert!(lines.next().unwrap().starts_with("<rect") && alone.ends_with("</svg>\n"));
+        assert_eq!(lines.collect::<Vec<_>>(), svg.lines().skip(1).collect::<Vec<_>>());
     }
 
     #[test]

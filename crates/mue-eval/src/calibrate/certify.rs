@@ -8,15 +8,16 @@
 //! are and whichever is chosen.
 //!
 //! A bound is the paired bootstrap's for the retention measured on fresh samples
-//! ([`Bootstrap::fresh_ratio_low`]), with one sample added on which everything is lost, so that data
-//! without a loss does not promise that there is none. It is an approximation for large samples;
+//! ([`Bootstrap::fresh_ratio_low`]) over pictures, since what is asked about one picture is not
+//! independent, with one picture added on which everything is lost, so that data without a loss does
+//! not promise that there is none. It is an approximation for large samples;
 //! Hoeffding-Bentkus, which is exact, needs far more of them, since it does not see that the two
 //! scores of a sample hardly ever differ.
 
 use mue_engine::{Engine, ExitChoice, OperatingPoint};
 
 use super::CalibrationPlan;
-use crate::measure::{layers, macs, mean};
+use crate::measure::{by_picture, layers, macs, mean};
 use crate::search::{Trial, frontier};
 use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score};
 
@@ -39,7 +40,8 @@ pub(super) fn certify(
 ) -> Result<Vec<OperatingPoint>, EvalError> {
     let mut ways = vec![ExitChoice::Off];
     ways.extend(ladder.iter().map(|trial| ExitChoice::Rules(trial.rules.clone())));
-    let answers = answer(engine, (data, plan.search..data.len()), &ways)?;
+    let certified = data.picture_border(plan.search)?..data.len();
+    let answers = answer(engine, (data, certified), &ways)?;
     let scored = score(&answers.truths, &answers.replies)?;
     let Some((full, exits)) = scored.split_first() else { return Ok(Vec::new()) };
     let macs_full = mean(answers.replies.iter().take(1).flatten().map(macs));
@@ -49,7 +51,7 @@ pub(super) fn certify(
         let both = exit.samples.iter().zip(&full.samples);
         let pairs: Vec<Pair> =
             both.map(|(value, baseline)| Pair { value: *value, baseline: *baseline }).collect();
-        promised = bound(pairs, plan)?.min(promised);
+        promised = bound((&answers.pictures, pairs), plan)?.min(promised);
         points.push(OperatingPoint {
             exits: trial.rules.clone(),
             retention: kept(exit.quality.main(), full.quality.main()),
@@ -66,14 +68,20 @@ pub(super) fn certify(
     Ok(points)
 }
 
-/// What the retention on fresh samples is at least.
-fn bound(mut pairs: Vec<Pair>, plan: &CalibrationPlan) -> Result<f64, BootstrapError> {
+/// What the retention on fresh samples is at least, where as many of them are about a picture.
+fn bound(
+    (pictures, pairs): (&[String], Vec<Pair>),
+    plan: &CalibrationPlan,
+) -> Result<f64, BootstrapError> {
+    let samples = pairs.len();
+    let mut pairs = by_picture(pictures, pairs);
+    let fresh = (plan.fresh * pairs.len()).div_ceil(samples.max(1));
     let baseline = mean(pairs.iter().map(|pair| pair.baseline));
     pairs.push(Pair { value: 0.0, baseline });
     // The low end of a two-sided interval is a one-sided bound at higher confidence.
     let confidence = 2.0 * plan.confidence - 1.0;
     let bootstrap = Bootstrap { draws: DRAWS, confidence, seed: 0 };
-    match bootstrap.fresh_ratio_low(&pairs, plan.fresh) {
+    match bootstrap.fresh_ratio_low(&pairs, fresh) {
         // Where full depth itself may be wrong throughout, nothing can be promised.
         Err(BootstrapError::NoBaseline) => Ok(0.0),
         low => low,
@@ -98,9 +106,28 @@ mod tests {
             let value = |place: usize| if place < lost { 0.0 } else { 1.0 };
             (0..2_000).map(|place| Pair { value: value(place), baseline: 1.0 }).collect()
         };
-        let bound = |lost| bound(pairs(lost), &PLAN).unwrap();
+        let pictures: Vec<String> = (0..2_000).map(|place| place.to_string()).collect();
+        let bound = |lost| bound((&pictures, pairs(lost)), &PLAN).unwrap();
         assert!(bound(0) < 1.0 && bound(0) > 0.995);
         assert!(bound(20) < 0.985 && bound(20) > 0.975, "1% lost, and the doubt beside it");
         assert!(bound(40) < bound(20));
+    }
+
+    #[test]
+    fn the_same_sample_again_is_no_further_evidence() {
+        let names = |pictures: usize, each: usize| -> Vec<String> {
+            (0..pictures * each).map(|sample| (sample / each).to_string()).collect()
+        };
+        let pairs = |pictures: usize, each: usize| {
+            let value = |picture: usize| if picture.is_multiple_of(50) { 0.0 } else { 1.0 };
+            let samples = 0..pictures * each;
+            samples.map(|sample| Pair { value: value(sample / each), baseline: 1.0 }).collect()
+        };
+        let plan = |fresh| CalibrationPlan { fresh, ..PLAN };
+        let once = bound((&names(400, 1), pairs(400, 1)), &plan(100)).unwrap();
+        let eightfold = bound((&names(400, 8), pairs(400, 8)), &plan(800)).unwrap();
+        assert!((once - eightfold).abs() < 1e-12, "{once} {eightfold}");
+        let apart = bound((&names(3_200, 1), pairs(400, 8)), &plan(800)).unwrap();
+        assert!(apart > once + 0.005, "{apart} {once}");
     }
 }

@@ -6,7 +6,7 @@ use mue_engine::{BranchRule, ExitChoice, ExitRules};
 use super::choose::{Choice, LEVELS};
 use super::{Comparison, Contender, Frontier, FrontierPlan, GridPoint, Row, Rule};
 use crate::answers::{Way, ask};
-use crate::measure::{ExitLayers, layers, macs, mean, median, pairs, retention, saved};
+use crate::measure::{ExitLayers, by_picture, layers, macs, mean, median, pairs, retention, saved};
 use crate::search::{Candidates, Depths, Ground, Search};
 use crate::{BootstrapError, EvalData, EvalError, latency, score};
 
@@ -78,12 +78,12 @@ pub(super) fn measure(
 
     let costs: Vec<Vec<f64>> =
         answers.replies.iter().map(|replies| replies.iter().map(macs).collect()).collect();
-    let measured = Measured { costs, clocks, plan };
+    let measured = Measured { costs, pictures: &answers.pictures, clocks, plan };
     let mut rows = Vec::with_capacity(entries.len());
     for (way, entry) in entries.into_iter().enumerate() {
         let (scored, replies) = (&scores[way], &answers.replies[way]);
         let samples = pairs(scored.samples.iter().copied(), scores[0].samples.iter().copied());
-        let retention = retention(&plan.bootstrap, &samples)?;
+        let retention = retention(&plan.bootstrap, &by_picture(&answers.pictures, samples))?;
         let exit_layers = ExitLayers::of(replies);
         let kept = retention.map(|interval| interval.estimate);
         let (macs_saved, wall_saved) = measured.less(way, 0)?;
@@ -119,6 +119,8 @@ pub(super) fn measure(
 /// Costs by row and sample.
 struct Measured<'a> {
     costs: Vec<Vec<f64>>,
+    /// By sample.
+    pictures: &'a [String],
     clocks: Vec<Vec<f64>>,
     plan: &'a FrontierPlan<'a>,
 }
@@ -133,7 +135,7 @@ impl Measured<'_> {
         let both =
             |values: &[Vec<f64>]| pairs(values[row].iter().copied(), values[than].iter().copied());
         let bootstrap = &self.plan.bootstrap;
-        let macs = saved(bootstrap.ratio(&both(&self.costs))?);
+        let macs = saved(bootstrap.ratio(&by_picture(self.pictures, both(&self.costs)))?);
         Ok((macs, saved(bootstrap.median_ratio(&both(&self.clocks))?)))
     }
 

@@ -4,7 +4,7 @@ use mue_data::datasets::Task;
 use mue_page::{Axes, Figure, Page, PlotError, Series, bars, scatter};
 
 use super::markdown::{COMPARISON, METHOD, comparison};
-use super::{Report, TaskReport};
+use super::{Counts, Report, TaskReport};
 use crate::frontier::{
     GRID_COLUMNS, Row, Rule, cells, columns, grid_cells, percent_of_level, row_name,
 };
@@ -32,11 +32,27 @@ impl Report {
         for (name, task, found) in self.tasks() {
             page.heading(name);
             match &found.frontier {
-                Some(frontier) => add_frontier(&mut page, task, frontier)?,
+                Some(frontier) => add_frontier(&mut page, task, (frontier, &found.report.counts))?,
                 None => add_comparison(&mut page, task, &found.report)?,
             }
         }
         Ok(page.finish())
+    }
+
+    /// The plots of quality by what is saved, if exit rules were compared: files' names and SVG.
+    ///
+    /// # Errors
+    ///
+    /// If a plot cannot be drawn.
+    pub fn plots(&self) -> Result<Vec<(String, String)>, PlotError> {
+        let mut plots = Vec::new();
+        for (task, _, found) in self.tasks() {
+            let Some(frontier) = &found.frontier else { continue };
+            for (saved, figure) in ["macs", "time", "layers"].iter().zip(frontiers(frontier)?) {
+                plots.push((format!("{}-{saved}.svg", task.to_lowercase()), figure.alone()));
+            }
+        }
+        Ok(plots)
     }
 }
 
@@ -45,18 +61,21 @@ fn add_comparison(page: &mut Page, task: Task, report: &TaskReport) -> Result<()
     let layers: Vec<(String, &ExitLayers)> =
         sides.into_iter().map(|(name, side)| (name.to_owned(), &side.exit_layers)).collect();
     page.figures(histograms(task, &layers)?);
-    let caption = format!("Full depth beside exits, {} samples", report.counts.samples);
+    let caption = format!("Full depth beside exits, {}", report.counts);
     page.table(&caption, &COMPARISON, &comparison(report));
     Ok(())
 }
 
-fn add_frontier(page: &mut Page, task: Task, frontier: &Frontier) -> Result<(), PlotError> {
+fn add_frontier(
+    page: &mut Page,
+    task: Task,
+    (frontier, counts): (&Frontier, &Counts),
+) -> Result<(), PlotError> {
     page.list(&findings(frontier));
     page.figures(frontiers(frontier)?);
     page.figures(histograms(task, &shown(frontier))?);
-    let Frontier { samples, tuned_on, .. } = frontier;
     let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
-    let caption = format!("What was run on {samples} samples, tuned on {tuned_on}");
+    let caption = format!("What was run on {counts}, tuned on {}", frontier.tuned_on);
     page.table(&caption, &columns(task), &rows);
     let grid: Vec<Vec<String>> = frontier.static_grid.iter().rev().map(grid_cells).collect();
     page.table("Every static truncation", &GRID_COLUMNS, &grid);
@@ -172,7 +191,7 @@ fn shares(counts: &[u64]) -> Vec<(f64, f64)> {
 #[cfg(test)]
 mod tests {
     use crate::frontier::tests::report;
-    use crate::report::{percent, spread};
+    use crate::report::{Counts, percent, spread};
 
     #[test]
     fn the_page_has_every_row_and_every_static_truncation() {
@@ -194,6 +213,37 @@ mod tests {
         }
         assert_eq!(page.matches("<svg").count(), 6);
         assert!(page.contains("other &lt;model&gt;") && !page.contains("other <model>"));
+    }
+
+    #[test]
+    fn a_name_ends_no_cell_of_a_table_in_markdown() {
+        let text = report().markdown();
+        assert!(text.contains("| other <model>\\|1: "), "{text}");
+        let mut rows = text.lines().filter(|line| line.starts_with('|'));
+        assert!(rows.all(|row| !row.contains("<model>|1")));
+    }
+
+    #[test]
+    fn what_was_left_out_is_said() {
+        let counts = report().entailment.unwrap().report.counts;
+        let said = |left_out, disputed| Counts { left_out, disputed, ..counts }.to_string();
+        assert_eq!(said(0, 0), "24 samples");
+        assert_eq!(said(3, 0), "24 samples (3 left out)");
+        assert_eq!(said(3, 2), "24 samples (3 left out, 2 disputed)");
+    }
+
+    #[test]
+    fn every_plot_of_a_frontier_is_a_file_too() {
+        let report = report();
+        let page = report.html().unwrap();
+        let plots = report.plots().unwrap();
+        let names: Vec<&str> = plots.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["entailment-macs.svg", "entailment-time.svg", "entailment-layers.svg"]);
+        for ((_, svg), saved) in plots.iter().zip(["MACs", "time", "layers"]) {
+            assert!(svg.contains(&format!("% of {saved} saved")), "{saved}");
+            let drawn: Vec<&str> = svg.lines().skip(2).collect(); // behind the ground that is its own
+            assert!(drawn.len() > 10 && page.contains(&drawn.join("\n")), "{saved}");
+        }
     }
 
     #[test]

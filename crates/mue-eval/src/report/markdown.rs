@@ -26,9 +26,8 @@ impl Report {
         let Self { model, device, data, exits, .. } = self;
         if !self.has_frontier() {
             let tables = self.tasks().map(|(name, _, found)| {
-                let samples = found.report.counts.samples;
                 let table = table(&COMPARISON, &comparison(&found.report));
-                format!("\n### {name}, {samples} samples\n\n{table}")
+                format!("\n### {name}, {}\n\n{table}", found.report.counts)
             });
             let tables: String = tables.collect();
             return format!("{model} on {device}, data {data}, exits {exits}\n{tables}");
@@ -85,16 +84,17 @@ Every row was run on the test samples, beside full depth in one pass. A family's
 cheapest of its kind that kept a level of quality (\"tuned to\") on the tuning data; captions' \
 rules have to be run one by one, so theirs are those of the few cheapest image rules that keep \
 enough. MuE's single thresholds are tried where a quarter, half and three quarters of the rows \
-exceed them at some layer (of a caption's picture: half). \"Best of all signals\" mixes signals between branches and includes the other families. Static \
-truncation runs the same depths for every sample. \"Layers saved\" is the paper's measure, mean \
-layers over all layers; a caption's prompt is encoded once for each model, so its branch does not \
-count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
+exceed them at some layer (of a caption's picture: half). \"Best of all signals\" mixes signals \
+between branches and includes the other families. Static truncation runs the same depths for every \
+sample. \"Layers saved\" is the paper's measure, mean layers over all layers; a caption's prompt is \
+encoded once for each model, so its branch does not count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
 request at a time through the engine, all rows taking turns on each picture, none of which was \
 cached. \"MACs against static\" compares with the cheapest static truncation that keeps as much, \
-chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over samples.";
+chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over pictures.";
 
 fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) -> String {
-    let Frontier { samples, tuning_samples, tuned_on, timed_samples, .. } = frontier;
+    let Frontier { tuning_samples, tuned_on, timed_samples, .. } = frontier;
+    let counts = found.report.counts;
     let findings: String =
         findings(frontier).into_iter().map(|finding| format!("- {finding}\n")).collect();
     let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
@@ -106,7 +106,7 @@ fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) 
         )
     });
     let mut text = format!(
-        "\n## {name}\n\n{samples} samples, {timed_samples} of them timed; tuned on \
+        "\n## {name}\n\n{counts}, {timed_samples} of them timed; tuned on \
          {tuning_samples} of {tuned_on}.{own}\n\n{findings}\n{}\nStatic truncations that no cheaper \
          one matches:\n\n{}",
         table(&columns(task), &rows),
@@ -131,7 +131,10 @@ fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let line = |cells: &str| format!("| {cells} |\n");
     let mut table = line(&heads.join(" | "));
     table += &format!("|{}\n", "---|".repeat(heads.len()));
-    table.extend(rows.iter().map(|row| line(&row.join(" | "))));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        table += &line(&cells.join(" | "));
+    }
     table
 }
 

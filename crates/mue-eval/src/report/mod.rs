@@ -3,6 +3,8 @@
 mod html;
 mod markdown;
 
+use std::fmt;
+
 use mue_data::datasets::Task;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
@@ -106,6 +108,18 @@ pub struct Counts {
     pub disputed: usize,
 }
 
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} samples", self.samples)?;
+        match (self.left_out, self.disputed) {
+            (0, 0) => Ok(()),
+            (left_out, 0) => write!(f, " ({left_out} left out)"),
+            (0, disputed) => write!(f, " ({disputed} disputed)"),
+            (left_out, disputed) => write!(f, " ({left_out} left out, {disputed} disputed)"),
+        }
+    }
+}
+
 /// Quality and costs in one way to exit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Side {
@@ -124,7 +138,7 @@ pub struct Side {
     pub samples_per_s: f64,
 }
 
-/// 95% intervals, by bootstrap over samples.
+/// 95% intervals, by bootstrap over pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Intervals {
     /// Of [`TaskReport::retention`].
