@@ -63,6 +63,7 @@ pub(crate) struct ServeArgs {
 
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
+    layers::check_environment(std::env::vars_os())?;
     let config = settings(args, environment)?;
     let lines = logs::filter(&config)?;
     let destination = spans::destination(&config, environment)?;
@@ -135,7 +136,11 @@ async fn reload_at(mut hangups: Signal, app: Arc<App>) {
 
 /// What is to be served from now on, by the same arguments.
 fn reload(args: &ServeArgs, tls: Option<&Tls>, metrics: Arc<Metrics>) -> anyhow::Result<Loaded> {
+    layers::check_environment(std::env::vars_os())?;
     let config = settings(args, environment)?;
+    // Only a restart puts these into effect; it is not to fail then.
+    logs::filter(&config)?;
+    spans::destination(&config, environment)?;
     let pem = Pem::read(&config)?;
     pem.as_ref().map(Pem::tls).transpose()?;
     let engine = open(&config, metrics)?;

@@ -30,19 +30,29 @@ pub(crate) async fn layer(
     next: Next,
 ) -> Result<Response, Problem> {
     if app.drain.has_begun() {
-        return Err(Problem::new(Code::ShuttingDown, "shutting down"));
+        return Err(shutting_down());
     }
     let (serving, now) = (app.now(), Instant::now());
     // A queue without room for one row is said before anything is made of the body.
     let admission = Arc::new(serving.engine.batcher().admit(now)?);
-    let place = app.place().ok_or_else(|| {
-        let detail = format!("{} requests are under way", app.places_max);
-        let wait = serving.engine.batcher().retry_after(1, now).unwrap_or(RETRY_AFTER_UNKNOWN);
-        Problem::new(Code::TooManyRequests, detail).retry_after(wait)
-    })?;
+    let place = app.places.take().ok_or_else(|| no_place(&app, &serving, now))?;
     // Held here until there is a response, and by a stream until its end.
     let place = Arc::new(place);
     request.extensions_mut().insert(Arc::clone(&place));
     request.extensions_mut().insert(Admitted { admission, serving });
     Ok(next.run(request).await)
+}
+
+/// A drain that has begun meanwhile waits for all places, and leaves none free.
+fn no_place(app: &App, serving: &Serving, now: Instant) -> Problem {
+    if app.drain.has_begun() {
+        return shutting_down();
+    }
+    let detail = format!("{} requests are under way", app.places.max());
+    let wait = serving.engine.batcher().retry_after(1, now).unwrap_or(RETRY_AFTER_UNKNOWN);
+    Problem::new(Code::TooManyRequests, detail).retry_after(wait)
+}
+
+fn shutting_down() -> Problem {
+    Problem::new(Code::ShuttingDown, "shutting down")
 }

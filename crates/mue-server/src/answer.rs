@@ -114,17 +114,17 @@ pub(crate) struct TokenJson {
     layer: usize,
 }
 
-/// Multiply-accumulates of a result.
+/// Multiply-accumulates of a result, as if it had run alone.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = Compute)]
 pub(crate) struct ComputeJson {
-    /// Computed.
+    /// With its exits; an encoding that was kept or shared counts again.
     #[schema(examples(12_000_000))]
     macs: u64,
     /// The same at full depth.
     #[schema(examples(30_000_000))]
     macs_full: u64,
-    /// Share of full depth that was not computed, 0 to 1.
+    /// Share of full depth that its exits left out, 0 to 1.
     #[schema(maximum = 1, examples(0.6))]
     saved: f64,
 }

@@ -11,8 +11,9 @@ use mue_engine::{BatchOfa, Branch, Image, InvalidRequest, Pending, Reply, Reques
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::options::in_time;
 use crate::picture::Picture;
-use crate::problem::{Code, Problem};
+use crate::problem::Problem;
 use crate::serving::Serving;
 
 /// What can be asked of the model.
@@ -121,12 +122,7 @@ pub(crate) async fn accept(
     let started = Instant::now();
     let results = if task == Task::Caption { pictures.len() } else { rows };
     let preparing = app.metrics.preparing(results);
-    let prepare = app.preprocessor.prepare(pictures);
-    let images = async {
-        let late = "the deadline passed in the preprocess stage";
-        let images = tokio::time::timeout_at(deadline.into(), prepare).await;
-        images.unwrap_or_else(|_| Err(Problem::new(Code::DeadlineExceeded, late)))
-    };
+    let images = in_time(deadline, "preprocess", app.preprocessor.prepare(pictures));
     let images = app.drain.refuse_late(images).await;
     preparing.ended(images.as_ref().err());
     let preprocess = started.elapsed();

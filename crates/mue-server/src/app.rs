@@ -10,12 +10,13 @@ use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Router, body::Body};
 use mue_engine::Engine;
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Mutex;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::problem::{Code, Problem};
 use crate::reload::{LoadError, Loaded, Loader};
 use crate::serving::{Generation, Serving};
@@ -35,8 +36,7 @@ pub struct App {
     /// Who may load.
     pub(crate) reloading: Arc<Mutex<()>>,
     /// One place per request under way.
-    places: Arc<Semaphore>,
-    pub(crate) places_max: usize,
+    pub(crate) places: Places,
     pub(crate) drain: Drain,
 }
 
@@ -59,7 +59,7 @@ impl App {
     }
 
     fn build(engine: Engine, config: Config, metrics: Arc<Metrics>) -> Self {
-        let places_max = config.requests_max.min(Semaphore::MAX_PERMITS);
+        let places = Places::new(config.requests_max);
         let serving = Generation::new(engine, config, Arc::clone(&metrics), None);
         let drain = serving.drain.clone();
         Self {
@@ -68,8 +68,7 @@ impl App {
             metrics,
             loader: None,
             reloading: Arc::default(),
-            places: Arc::new(Semaphore::new(places_max)),
-            places_max,
+            places,
             drain,
         }
     }
@@ -91,31 +90,17 @@ impl App {
         former
     }
 
-    /// A place among the requests under way, if one is free.
-    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.places).try_acquire_owned().ok()
-    }
-
-    /// Requests under way.
-    pub(crate) fn requests_active(&self) -> usize {
-        self.places_max - self.places.available_permits()
-    }
-
     /// Accepts nothing more, and waits until what was accepted is answered, or until the longest
     /// drain has passed and the rest is refused. Returns until when answers may be written.
     pub(crate) async fn drain(&self) -> Instant {
         self.drain_until(Instant::now() + self.now().config.drain_max());
-        let all = u32::try_from(self.places_max).unwrap_or(u32::MAX);
         // Idle or out of patience: either way the listener closes now.
         tokio::select! {
-            idle = self.places.acquire_many(all) => {
-                drop(idle);
-                Instant::now() + DRAIN_MARGIN
-            }
+            () = self.places.all_free() => Instant::now() + DRAIN_MARGIN,
             () = self.drain.over() => {
                 // All is refused; a moment later that has been written.
                 let patience = Instant::now() + DRAIN_MARGIN;
-                let idle = tokio::time::timeout_at(patience.into(), self.places.acquire_many(all));
+                let idle = tokio::time::timeout_at(patience.into(), self.places.all_free());
                 drop(idle.await);
                 patience
             }

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::json;
 use crate::multipart::{self, Form};
+use crate::options::in_time;
 use crate::picture::Picture;
 use crate::problem::{Code, Problem};
 use crate::serving::Serving;
@@ -45,13 +46,13 @@ pub(crate) trait Fields: DeserializeOwned + Send + 'static {
 impl<T: Fields> FromRequest<Arc<App>> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, _: &Arc<App>) -> Result<Self, Problem> {
         let arrived = Instant::now();
         let admitted = request.extensions_mut().remove::<Admitted>();
         let Admitted { admission, serving } =
             admitted.expect("the routes that read a body are behind the layer that admits");
         let holds = Holds::new(request.extensions());
-        let (fields, pictures) = app.drain.refuse_late(read(request, arrived, &serving)).await?;
+        let (fields, pictures) = read(request, arrived, &serving).await?;
         Ok(Self { app: serving, admission, arrived, holds, fields, pictures })
     }
 }
@@ -96,6 +97,9 @@ fn foreign(codings: &str) -> Option<&str> {
     codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
+/// The fields of a body, and the pictures of a form.
+type Parsed<T> = (T, Vec<Picture>);
+
 /// Reads a body as JSON or as a form.
 ///
 /// # Errors
@@ -105,26 +109,45 @@ async fn read<T: Fields>(
     request: Request,
     arrived: Instant,
     app: &Serving,
-) -> Result<(T, Vec<Picture>), Problem> {
+) -> Result<Parsed<T>, Problem> {
     if is_announced_too_large(request.headers(), &app.config) {
         return Err(too_large(&app.config));
     }
     let written = Written::of(request.headers())?;
     let receiving = app.metrics.receiving();
-    let body = app.drain.refuse_late(collect(request, arrived, &app.config)).await;
-    receiving.ended(body.as_ref().err());
-    let body = body?;
+    let parsed = app.drain.refuse_late(async {
+        let body = collect(request, arrived, &app.config).await?;
+        parse_in_turn(written, body, (arrived, app)).await
+    });
+    let parsed = parsed.await;
+    receiving.ended(parsed.as_ref().err());
+    parsed?
+}
+
+/// Parses a body when there is a place for it; what is wrong with the body is within. What its own
+/// deadline is stands in it, so the longest that it may name holds.
+///
+/// # Errors
+///
+/// If there is no place in time.
+async fn parse_in_turn<T: Fields>(
+    written: Written,
+    body: impl Buf + Send + 'static,
+    (arrived, app): (Instant, &Serving),
+) -> Result<Result<Parsed<T>, Problem>, Problem> {
+    let deadline = arrived + Duration::from_millis(app.config.deadline_ms_max);
     let (serving, bytes) = (app.clone(), body.remaining());
     let parse = move || parse(written, body, &serving.config);
-    let parsed = app.preprocessor.pool().run(bytes, parse).await;
-    parsed.map_err(|_| Problem::new(Code::Internal, "parsing failed"))?
+    let parsed = app.preprocessor.pool().run(bytes, parse);
+    let parsed = async { parsed.await.map_err(|_| Problem::new(Code::Internal, "parsing failed")) };
+    in_time(deadline, "body", parsed).await
 }
 
 fn parse<T: Fields>(
     written: Written,
     mut body: impl Buf,
     config: &Config,
-) -> Result<(T, Vec<Picture>), Problem> {
+) -> Result<Parsed<T>, Problem> {
     let body = body.copy_to_bytes(body.remaining());
     let items_max = T::items_max(config);
     match written {

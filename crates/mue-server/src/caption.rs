@@ -15,6 +15,7 @@ use crate::answering::{Order, Task, accept};
 use crate::body::{Asked, Fields};
 use crate::config::Config;
 use crate::contract::{PICTURE, TaskProblems};
+use crate::models::{default_search, max_tokens_max};
 use crate::options::{Exit, Urgency, deadline, out_of_range};
 use crate::picture::{Picture, pictures};
 use crate::problem::Problem;
@@ -151,21 +152,26 @@ pub(crate) async fn route(
 }
 
 fn search(asked: &CaptionRequest, app: &Serving) -> Result<CaptionSearch, Problem> {
-    let mut search = app.engine.model().settings().search.clone();
-    if let Some(beam_size) = asked.beam_size {
-        let beam_size_max = app.config.beam_size_max;
-        if !(1..=beam_size_max).contains(&beam_size) {
-            return Err(out_of_range("beam_size", (1, beam_size_max)));
-        }
-        search.beam_size = beam_size;
-    }
+    let (config, model) = (&app.config, app.engine.model());
+    let mut search = default_search(config, model);
+    let beam_size = within("beam_size", asked.beam_size, config.beam_size_max)?;
+    search.beam_size = beam_size.unwrap_or(search.beam_size);
     // One caption's beams are computed together.
-    let (rows, rows_max) = (search.beam_size, app.config.rows_max);
+    let (rows, rows_max) = (search.beam_size, config.rows_max);
     if rows > rows_max {
         return Err(SubmitError::TooLarge { rows, rows_max }.into());
     }
-    search.tokens_max = asked.max_tokens.unwrap_or(search.tokens_max);
+    let tokens_max = within("max_tokens", asked.max_tokens, max_tokens_max(config, model))?;
+    search.tokens_max = tokens_max.unwrap_or(search.tokens_max);
     Ok(search)
+}
+
+/// A number that the client may name, if it is no more than so many.
+fn within(field: &str, asked: Option<usize>, most: usize) -> Result<Option<usize>, Problem> {
+    match asked.is_none_or(|asked| (1..=most).contains(&asked)) {
+        true => Ok(asked),
+        false => Err(out_of_range(field, (1, most))),
+    }
 }
 
 fn order(

@@ -84,7 +84,10 @@ pub struct Config {
     pub text_bytes_max: usize,
     /// Beams of one caption.
     pub beam_size_max: usize,
-    /// Pictures that decode and resize, and large bodies that are parsed, at once; 0 is one per CPU.
+    /// Longest caption in tokens; a model's own bound holds too.
+    pub caption_tokens_max: usize,
+    /// Pictures that decode and resize, and large bodies and many long texts that are parsed, at once;
+    /// 0 is one per CPU.
     pub preprocess_max: usize,
     /// Deadline of a request that names none, and of every body, in milliseconds.
     pub deadline_ms_default: u64,
@@ -150,17 +153,18 @@ impl Default for Config {
             hypotheses_max: 64,
             text_bytes_max: 4096,
             beam_size_max: 8,
+            caption_tokens_max: 256,
             preprocess_max: 0,
             deadline_ms_default: 60_000,
             deadline_ms_max: 600_000,
             queue_rows_max: 512,
             rows_max: 64,
-            cohort_rows_max: 16,
+            cohort_rows_max: 8,
             cohort_wait_ms_max: 0,
             priority_aging_ms: 1000,
             encode_steps_max: 1,
             decode_steps_max: 4,
-            refill_rows_min: 8,
+            refill_rows_min: 1,
             build_attempts_max: 5,
             build_wait_ms: 1000,
             image_cache_bytes_max: 256 << 20,

@@ -17,13 +17,17 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// Whether a text is `*` or an origin: a scheme and a host, perhaps a port, no path.
+/// Whether a text is `*` or an origin as browsers send it: a scheme and a host in lower case, perhaps a
+/// port that is not the scheme's own, no path.
 pub(crate) fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |host: &str| {
-        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    let https = text.strip_prefix("https://").map(|host| (host, ":443"));
+    let origin = https.or_else(|| text.strip_prefix("http://").map(|host| (host, ":80")));
+    let sent =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_:[]".contains(&byte);
+    let is_sent = |(host, own_port): (&str, &str)| {
+        !host.is_empty() && host.bytes().all(sent) && !host.ends_with(own_port)
     };
-    text == "*" || host.is_some_and(plain)
+    text == "*" || origin.is_some_and(is_sent)
 }
 
 /// Tells browsers that pages of the configured origins may ask.
@@ -47,7 +51,12 @@ mod tests {
 
     #[test]
     fn an_origin_is_a_scheme_and_a_host() {
-        assert!(["*", "https://example.org", "http://localhost:3000"].into_iter().all(is_origin));
-        assert!(!["", "example.org", "https://", "https://a/b"].into_iter().any(is_origin));
+        let origins = ["*", "https://example.org", "http://localhost:3000", "http://[::1]:443"];
+        assert!(origins.into_iter().all(is_origin));
+        let nothing = ["", "example.org", "https://", "https://a/b", "https://a?b", "ftp://a"];
+        assert!(!nothing.into_iter().any(is_origin));
+        // Browsers send none of these.
+        let never = ["https://Example.org", "https://*.a.org", "https://a:443", "http://a:80"];
+        assert!(!never.into_iter().any(is_origin));
     }
 }

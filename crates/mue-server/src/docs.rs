@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use axum::body::Bytes;
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
@@ -34,8 +35,8 @@ pub(crate) async fn page() -> Response {
 }
 
 /// A file of the page.
-pub(crate) async fn file(Path(name): Path<String>) -> Result<Response, Problem> {
-    let (media_type, content) = match name.as_str() {
+pub(crate) async fn file(name: Result<Path<String>, PathRejection>) -> Result<Response, Problem> {
+    let (media_type, content) = match name.as_ref().map_or("", |Path(name)| name) {
         "start.js" => ("text/javascript", Some(Bytes::from_static(SCRIPT.as_bytes()))),
         STYLE => ("text/css", FILES[0].clone()),
         BUNDLE => ("text/javascript", FILES[1].clone()),

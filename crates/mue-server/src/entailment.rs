@@ -2,6 +2,8 @@
 
 mod sentences;
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::Extension;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +20,7 @@ use crate::options::{Exit, Urgency, deadline};
 use crate::picture::pictures;
 use crate::problem::Problem;
 use crate::request_id::RequestId;
-use sentences::{Sentences, about};
+use sentences::{Sentences, about, questions};
 
 /// Asks whether a picture supports one sentence or several.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -140,10 +142,11 @@ pub(crate) async fn route(
     let Asked { app, admission, arrived, fields: asked, pictures: parts, .. } = asked;
     let exit = ExitChoice::try_from(asked.exit)?;
     app.metrics.asked(Task::Entailment, &exit);
+    let deadline = deadline(asked.deadline_ms, arrived, &app.config)?;
     let (trace, model) = (asked.trace, app.engine.model());
     let sentences = Sentences::new(asked.hypothesis, asked.hypotheses, asked.premise);
-    let sentences = sentences.and_then(|sentences| sentences.within(&app.config))?;
-    let questions = sentences.questions(model, &exit)?;
+    let sentences = Arc::new(sentences.and_then(|sentences| sentences.within(&app.config))?);
+    let questions = questions(&sentences, exit, (deadline, &app)).await?;
     let pictures = pictures(asked.image, None, parts)?;
     if pictures.len() > 1 {
         return Err(Problem::invalid("send one image; several are several requests"));
@@ -154,7 +157,7 @@ pub(crate) async fn route(
         rows: sentences.hypotheses.len(),
         priority: asked.priority.into(),
         arrived,
-        deadline: deadline(asked.deadline_ms, arrived, &app.config)?,
+        deadline,
         stream: false,
     };
     let accepted = accept(&app, admission, order, |images| about(&questions, &images)).await?;

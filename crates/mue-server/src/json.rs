@@ -13,12 +13,12 @@ use serde::de::{DeserializeOwned, DeserializeSeed, IntoDeserializer, MapAccess, 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Error, Value};
 
-use self::bounded::Bounded;
+use self::bounded::{Bounded, Room};
 use crate::problem::{Code, Problem};
 
 pub(crate) use self::names::names;
 
-/// Reads an object whose lists have so many items at most; at the first beyond, it stops.
+/// Reads an object whose fields hold lists of so many items at most; at the first beyond, it stops.
 ///
 /// # Errors
 ///
@@ -49,8 +49,8 @@ pub(crate) fn texts(json: &str, items_max: usize) -> Option<Result<Vec<String>, 
     if !json.trim_ascii_start().starts_with('[') {
         return None;
     }
-    let mut parsed = serde_json::Deserializer::from_str(json);
-    let list = Bounded::new(PhantomData::<Vec<String>>, items_max).deserialize(&mut parsed);
+    let (mut parsed, room) = (serde_json::Deserializer::from_str(json), Room::new(items_max));
+    let list = Bounded::new(PhantomData::<Vec<String>>, &room).deserialize(&mut parsed);
     match list.and_then(|list| parsed.end().map(|()| list)) {
         Ok(list) => Some(Ok(list)),
         // Of an item that is no text the message differs.
@@ -167,7 +167,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Noted<'_, A> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        let value = self.map.next_value_seed(Bounded::new(seed, self.items_max))?;
+        let room = Room::new(self.items_max);
+        let value = self.map.next_value_seed(Bounded::new(seed, &room))?;
         self.field.set(None);
         Ok(value)
     }
@@ -183,6 +184,7 @@ mod tests {
         list: Option<Vec<String>>,
         count: Option<usize>,
         share: Option<f64>,
+        any: Option<Value>,
         #[serde(default, deserialize_with = "word")]
         colour: Colour,
         #[serde(default, deserialize_with = "object")]
@@ -229,7 +231,7 @@ mod tests {
             (r#"{"size": [1]}"#, "size"),
             (r#"{"size": {"width": null}}"#, "size"),
             (r#"{"other": 1}"#, "unknown field `other`"),
-            (r#"[["a"], 1, 1, "red", {"width": 1}]"#, "invalid type: sequence"),
+            (r#"[["a"], 1, 1, 1, "red", {"width": 1}]"#, "invalid type: sequence"),
         ] {
             let problem = read(json).unwrap_err();
             assert_eq!(problem.code, Code::InvalidRequest, "{json}");
@@ -253,5 +255,23 @@ mod tests {
         let problem = read(r#"{"list": ["a", "b", "c", "#).unwrap_err();
         assert_eq!(problem.code, Code::InvalidRequest);
         assert!(problem.detail.starts_with("list: more than 2 items"), "{problem:?}");
+    }
+
+    #[test]
+    fn lists_and_objects_in_others_are_bounded_together() {
+        let entries = (0..65).map(|entry| format!("\"{entry}\": 0, ")).collect::<String>();
+        let (many, within) = (format!("{{{entries}"), format!("{{\"a\": {{{entries}"));
+        for (value, found) in [
+            (r#"{"a": [0, 0, 0, "#, "any: more than 2 items"),
+            (r#"[[0, 0, "#, "any: more than 2 items"),
+            (r#"{"a": [0], "b": [0], "c": [0, "#, "any: more than 2 items"),
+            (many.as_str(), "any: more than 64 entries"),
+            (within.as_str(), "any: more than 64 entries"),
+        ] {
+            let problem = read(&format!("{{\"any\": {value}")).unwrap_err();
+            assert!(problem.detail.starts_with(found), "{value}: {}", problem.detail);
+        }
+        let fits = read(r#"{"any": {"a": [0], "b": [1], "c": 2}}"#).unwrap();
+        assert_eq!(fits.any, Some(serde_json::json!({"a": [0], "b": [1], "c": 2})));
     }
 }

@@ -30,6 +30,7 @@ mod models;
 mod multipart;
 mod options;
 mod picture;
+mod places;
 mod playground;
 mod pool;
 mod problem;

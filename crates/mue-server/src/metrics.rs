@@ -9,7 +9,7 @@ mod preparing;
 mod zeros;
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request, State};
@@ -21,7 +21,7 @@ use metrics_exporter_prometheus::{
     BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder,
 };
 use mue_engine::batcher::Load;
-use mue_engine::{Branch, BranchDepth, ExitChoice, Reply};
+use mue_engine::{Branch, BranchDepth, CacheUsage, ExitChoice, Reply};
 use tracing::Span;
 
 use crate::answering::{Answered, Task};
@@ -38,6 +38,7 @@ pub struct Metrics {
     recorder: Arc<PrometheusRecorder>,
     handle: PrometheusHandle,
     model_ready: AtomicBool,
+    image_cache: Mutex<CacheUsage>,
 }
 
 impl Metrics {
@@ -55,8 +56,7 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         names::describe(&recorder);
-        let recorder = Arc::new(recorder);
-        let metrics = Self { recorder, handle, model_ready: AtomicBool::new(false) };
+        let metrics = Self::counting(Arc::new(recorder), handle);
         metrics.gauge(names::BUILD_INFO, &[("version", env!("CARGO_PKG_VERSION"))]).set(1.0);
         let started = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
         metrics.gauge(names::START_TIME, &[]).set(started.as_secs_f64());
@@ -66,10 +66,13 @@ impl Metrics {
     }
 
     /// For another engine of the same server: counts into the same series, but knows of its own
-    /// model alone whether it is loaded.
+    /// model alone whether it is loaded and what its cache holds.
     pub fn beside(&self) -> Arc<Self> {
-        let (recorder, handle) = (Arc::clone(&self.recorder), self.handle.clone());
-        Arc::new(Self { recorder, handle, model_ready: AtomicBool::new(false) })
+        Arc::new(Self::counting(Arc::clone(&self.recorder), self.handle.clone()))
+    }
+
+    fn counting(recorder: Arc<PrometheusRecorder>, handle: PrometheusHandle) -> Self {
+        Self { recorder, handle, model_ready: AtomicBool::default(), image_cache: Mutex::default() }
     }
 
     /// Moves recent samples into the histograms, which otherwise wait for the next scrape and
@@ -217,7 +220,8 @@ pub(crate) async fn route(State(app): State<Arc<App>>) -> Response {
     // An engine that a reload has replaced may have had the last word in these gauges.
     now.metrics.load(now.engine.batcher().load());
     now.metrics.set_model_ready(now.metrics.model_is_ready());
-    app.metrics.gauge(names::REQUESTS_ACTIVE, &[]).set(app.requests_active() as f64);
+    now.metrics.tell_image_cache();
+    app.metrics.gauge(names::REQUESTS_ACTIVE, &[]).set(app.places.taken() as f64);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], app.metrics.handle.render()).into_response()
 }
@@ -244,8 +248,11 @@ impl Drop for Watch {
         let outcome = self.outcome.get().copied().unwrap_or("cancelled");
         let labels = [("task", self.task.name()), ("outcome", outcome)];
         self.metrics.counter(names::REQUESTS, &labels).increment(1);
-        let duration = self.metrics.histogram(names::REQUEST_DURATION, &labels[..1]);
-        duration.record(self.started.elapsed());
+        // Refusals are fast, and when there are many they would hide how slow answers are.
+        if outcome == "ok" {
+            let duration = self.metrics.histogram(names::REQUEST_DURATION, &labels[..1]);
+            duration.record(self.started.elapsed());
+        }
         self.span.record("outcome", outcome);
     }
 }

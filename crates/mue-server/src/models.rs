@@ -14,7 +14,7 @@ use crate::exit_rules::ExitRulesJson;
 use crate::serving::Serving;
 use limits::LimitsJson;
 
-pub(crate) use limits::max_tokens_max;
+pub(crate) use limits::{default_search, max_tokens_max};
 
 /// The models of this server; there is one.
 #[derive(Debug, Serialize, ToSchema)]
@@ -144,6 +144,7 @@ impl ModelJson {
     fn new(engine: &Engine, server: &Config) -> Self {
         let (settings, config) = (engine.model().settings(), engine.model().config());
         let (exits, calibration) = (&settings.exits, engine.model().calibration());
+        let search = default_search(server, engine.model());
         Self {
             name: engine.model().name(),
             device: engine.device().to_string(),
@@ -160,10 +161,10 @@ impl ModelJson {
                 Encoding::Decomposed => EncodingJson::Decomposed,
             },
             search: SearchJson {
-                beam_size: settings.search.beam_size,
-                max_tokens: settings.search.tokens_max,
-                no_repeat_ngram_size: settings.search.no_repeat_ngram_size,
-                length_penalty: settings.search.length_penalty,
+                beam_size: search.beam_size,
+                max_tokens: search.tokens_max,
+                no_repeat_ngram_size: search.no_repeat_ngram_size,
+                length_penalty: search.length_penalty,
             },
             exits: ExitsJson {
                 caption: TaskExitsJson::new(exits.caption.as_ref(), &calibration.caption),

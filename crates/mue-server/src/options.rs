@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::config::Config;
 use crate::json;
-use crate::problem::Problem;
+use crate::problem::{Code, Problem};
 
 /// How to exit: a word, a floor of quality, or thresholds.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -135,6 +135,23 @@ pub(crate) fn deadline(
         true => Ok(arrived + Duration::from_millis(deadline_ms)),
         false => Err(out_of_range("deadline_ms", (1, config.deadline_ms_max))),
     }
+}
+
+/// What comes of a request's stage, if that is before its deadline.
+///
+/// # Errors
+///
+/// Those of the stage, and that the deadline passed in it.
+pub(crate) async fn in_time<T>(
+    deadline: Instant,
+    stage: &str,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    let done = tokio::time::timeout_at(deadline.into(), work).await;
+    done.unwrap_or_else(|_| {
+        let detail = format!("the deadline passed in the {stage} stage");
+        Err(Problem::new(Code::DeadlineExceeded, detail))
+    })
 }
 
 /// A number or length that is not between two others.

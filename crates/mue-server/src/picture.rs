@@ -47,7 +47,8 @@ pub(crate) fn pictures(
         (Some(image), None, []) => Ok(vec![image.into()]),
         (None, Some(images), []) => Ok(images.into_iter().map(Into::into).collect()),
         (None, None, [_, ..]) => Ok(parts),
-        _ => Err(Problem::invalid("send either image or, for several captions, images")),
+        (None, None, []) => Err(Problem::invalid("there is no picture; send it as image")),
+        _ => Err(Problem::invalid("send either image or images")),
     }
 }
 

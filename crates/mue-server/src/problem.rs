@@ -49,7 +49,7 @@ pub(crate) struct ProblemJson {
 impl Problem {
     /// A problem of a kind, and what happened this time.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), retry_after: None }
+        Self { code, detail: within_bounds(detail.into()), retry_after: None }
     }
 
     /// A request that is understood and makes no sense.
@@ -103,6 +103,21 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(self.code);
         response
     }
+}
+
+/// Bytes of a detail. It may quote what the client sent, which is as long as a body may be.
+const DETAIL_BYTES_MAX: usize = 400;
+
+/// A detail without its middle if it is too long: what is wrong stands before what it quotes, what
+/// is expected behind.
+fn within_bounds(detail: String) -> String {
+    if detail.len() <= DETAIL_BYTES_MAX {
+        return detail;
+    }
+    let half = DETAIL_BYTES_MAX / 2;
+    let start = &detail[..detail.floor_char_boundary(half)];
+    let end = &detail[detail.ceil_char_boundary(detail.len() - half)..];
+    format!("{start} … {end}")
 }
 
 /// Before anything has left the queue there is no rate to go by.
@@ -187,6 +202,21 @@ mod tests {
         assert_eq!(wait(SubmitError::ShuttingDown.into()).unwrap(), "5");
         assert_eq!(wait(RequestError::<()>::ModelUnavailable.into()).unwrap(), "5");
         assert_eq!(wait(Problem::invalid("")), None);
+    }
+
+    #[test]
+    fn what_a_client_sent_is_not_quoted_at_length() {
+        let whole = |bytes| Problem::invalid("x".repeat(bytes)).detail.len() == bytes;
+        assert!(whole(DETAIL_BYTES_MAX) && !whole(DETAIL_BYTES_MAX + 1));
+        let name = "é".repeat(1 << 20);
+        for around in ["", "x"] {
+            let detail = format!("{around}unknown field `{name}`, expected `image`");
+            let Problem { detail, .. } = Problem::invalid(detail);
+            assert!(detail.len() < DETAIL_BYTES_MAX + 10, "{detail}");
+            assert!(detail.starts_with(&format!("{around}unknown field `é")), "{detail}");
+            assert!(detail.contains("é … é"), "{detail}");
+            assert!(detail.ends_with("é`, expected `image`"), "{detail}");
+        }
     }
 
     #[test]

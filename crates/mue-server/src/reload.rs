@@ -107,7 +107,7 @@ impl App {
         let reloaded = Reloaded {
             model: engine.model().name(),
             device: engine.device().to_string(),
-            restart_needed: config.restart_needed(&now.config),
+            restart_needed: config.restart_needed(&now.began_with),
             total_ms: started.elapsed().as_secs_f64() * 1e3,
         };
         let new = Generation::new(engine, config, metrics, Some(&now));

@@ -20,6 +20,8 @@ use crate::picture::Preprocessor;
 pub(crate) struct Generation {
     pub(crate) engine: Engine,
     pub(crate) config: Config,
+    /// Those that the first generation began with: what only a restart changes is as they say.
+    pub(crate) began_with: Arc<Config>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) preprocessor: Preprocessor,
     pub(crate) keys: Keys,
@@ -47,6 +49,8 @@ impl Generation {
         metrics: Arc<Metrics>,
         older: Option<&Self>,
     ) -> Arc<Self> {
+        let began_with = older.map(|older| Arc::clone(&older.began_with));
+        let began_with = began_with.unwrap_or_else(|| Arc::new(config.clone()));
         let drain = older.map(|older| older.drain.clone()).unwrap_or_default();
         let preprocessor = Preprocessor::new(&config, engine.model().settings().image_size);
         let keys = Keys::new(&config.api_keys, older.map(|older| &older.keys));
@@ -54,7 +58,7 @@ impl Generation {
         metrics.set_model_ready(true);
         metrics.set_bounds(&config);
         let held = watch::Sender::new(());
-        Arc::new(Self { engine, config, metrics, preprocessor, keys, drain, held })
+        Arc::new(Self { engine, config, began_with, metrics, preprocessor, keys, drain, held })
     }
 
     /// Takes a hold.

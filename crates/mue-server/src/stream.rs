@@ -9,12 +9,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use mue_engine::TokenExit;
 use serde::Serialize;
-use tokio::sync::OwnedSemaphorePermit;
 use tracing::{Instrument, Span};
 use utoipa::ToSchema;
 
 use crate::answering::{Accepted, Answered, Progress};
 use crate::metrics::Watch;
+use crate::places::Place;
 use crate::problem::Problem;
 use crate::serving::Serving;
 
@@ -38,7 +38,7 @@ pub(crate) struct Streamed;
 /// What a request holds that has to last as long as its stream.
 pub(crate) struct Holds {
     watch: Option<Arc<Watch>>,
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    _place: Option<Arc<Place>>,
 }
 
 impl Holds {

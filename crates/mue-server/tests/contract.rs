@@ -31,12 +31,15 @@ fn the_committed_contract_is_up_to_date() {
 
 #[test]
 fn limits_are_those_of_the_settings() {
-    let config = Config { images_max: 3, beam_size_max: 2, ..Config::default() };
+    let config =
+        Config { images_max: 3, beam_size_max: 2, caption_tokens_max: 7, ..Config::default() };
     let contract = openapi(&config, &ModelFolder::open(ModelSource::Demo).unwrap());
     let schemas = &contract["components"]["schemas"];
     let caption = &schemas["CaptionRequest"]["properties"];
     assert_eq!(caption["images"]["maxItems"], 3);
     assert_eq!(caption["beam_size"]["maximum"], 2);
+    assert_eq!(caption["max_tokens"]["maximum"], 7);
+    assert_eq!(caption["max_tokens"]["default"], 7);
     assert_eq!(schemas["CaptionForm"]["properties"]["image"]["maxItems"], 3);
     assert_eq!(schemas["CaptionForm"]["properties"]["beam_size"]["maximum"], 2);
 }

@@ -1,5 +1,7 @@
 //! The server's settings: a file, then the environment, then the command line.
 
+use std::ffi::OsString;
+
 use anyhow::anyhow;
 use mue_server::Config;
 use toml::{Table, Value};
@@ -47,6 +49,24 @@ pub(super) fn with_environment(
     })
 }
 
+/// Whether what the environment says can be read.
+///
+/// # Errors
+///
+/// If a variable that may be a key is not UTF-8: taken for not there, it would be missed by nobody.
+pub(super) fn check_environment(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> anyhow::Result<()> {
+    for (name, value) in variables {
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && value.to_str().is_none() {
+            let remedy = "config/server.toml explains the key of this name";
+            return Err(user_error(anyhow!("{name}: {value:?} is not UTF-8"), remedy));
+        }
+    }
+    Ok(())
+}
+
 /// A value of the type of another; strings need no quotes.
 fn parsed(text: &str, like: &Value) -> Option<Value> {
     if like.is_str() {
@@ -73,6 +93,16 @@ mod tests {
             let place = place.unwrap_or_else(|| panic!("{key} is not in the file"));
             assert!(lines[place - 1].starts_with("# "), "{key} is not explained");
         }
+    }
+
+    #[test]
+    fn what_the_environment_says_has_to_be_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let broken = || OsString::from_vec(vec![b'/', 0xff]);
+        let of = |name: &str, value: OsString| check_environment([(name.into(), value)]);
+        assert!(of("MUE_MODEL", "/ä".into()).is_ok() && of("OTHER", broken()).is_ok());
+        let error = of("MUE_MODEL", broken()).unwrap_err();
+        assert!(error.to_string().starts_with("MUE_MODEL: "), "{error}");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::fetch::{HostRule, HostRuleError};
 /// The head of an ordinary request: what a browser sends has several hundred bytes.
 const HEADER_BYTES_LEAST: usize = 1024;
 
+/// What reads heads has room for them.
+const HEADER_BYTES_MOST: usize = 256 << 10;
+
 /// Milliseconds of a day.
 const DAY_MS: u64 = 86_400_000;
 
@@ -90,6 +93,7 @@ impl Config {
             ("hypotheses_max", self.hypotheses_max, 1),
             ("text_bytes_max", self.text_bytes_max, 1),
             ("beam_size_max", self.beam_size_max, 1),
+            ("caption_tokens_max", self.caption_tokens_max, 1),
             ("deadline_ms_default", self.deadline_ms_default as usize, 1),
         ];
         match limits.into_iter().find(|(_, limit, least)| limit < least) {
@@ -114,16 +118,17 @@ impl Config {
             return Err(ConfigError::Long(key));
         }
         let places = [
-            ("preprocess_max", self.preprocess_max),
-            ("image_url_fetches_max", self.image_url_fetches_max),
+            ("preprocess_max", self.preprocess_max, Semaphore::MAX_PERMITS),
+            ("image_url_fetches_max", self.image_url_fetches_max, Semaphore::MAX_PERMITS),
+            ("header_bytes_max", self.header_bytes_max, HEADER_BYTES_MOST),
         ];
-        match places.into_iter().find(|(_, places)| *places > Semaphore::MAX_PERMITS) {
-            Some((key, _)) => Err(ConfigError::Large(key, Semaphore::MAX_PERMITS)),
+        match places.into_iter().find(|(_, found, most)| found > most) {
+            Some((key, _, most)) => Err(ConfigError::Large(key, most)),
             None => Ok(()),
         }
     }
 
-    /// The keys that differ from another configuration's and that only a restart can change.
+    /// The keys that differ from those of another configuration and that only a restart can change.
     pub(crate) fn restart_needed(&self, other: &Self) -> Vec<&'static str> {
         let keys = [
             ("listen", self.listen != other.listen),
@@ -161,6 +166,8 @@ mod tests {
         assert_eq!(config.validate(), Err(ConfigError::Small("images_max", 1)));
         let config = Config { header_bytes_max: 10, ..Config::default() };
         assert_eq!(config.validate(), Err(ConfigError::Small("header_bytes_max", 1024)));
+        let config = Config { header_bytes_max: 1 << 20, ..Config::default() };
+        assert_eq!(config.validate(), Err(ConfigError::Large("header_bytes_max", 262_144)));
         let config = Config { deadline_ms_default: 700_000, ..Config::default() };
         assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
         let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };

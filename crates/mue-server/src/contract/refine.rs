@@ -4,7 +4,7 @@ use mue_engine::ModelFolder;
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::models::max_tokens_max;
+use crate::models::{default_search, max_tokens_max};
 use crate::picture::PATTERN;
 use crate::problem::Code;
 
@@ -32,6 +32,8 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
         set(document, &format!("/components/schemas/{schema}"), keyword, alternatives);
     }
     set(document, "/components/schemas/EntailmentRequest", "required", json!(["image"]));
+    let image = "/components/schemas/EntailmentRequest/properties/image";
+    set(document, image, "type", json!("string"));
     set(document, "/components/schemas/ProblemCode", "description", Value::String(codes()));
     for task in ["Caption", "Entailment"] {
         // The generic answer has its results written out.
@@ -44,12 +46,12 @@ pub(super) fn refine(document: &mut Value, config: &Config, model: &ModelFolder)
 
 /// The numbers that settings and model decide.
 fn limits(document: &mut Value, config: &Config, model: &ModelFolder) {
-    let search = &model.settings().search;
+    let search = default_search(config, model);
     for (field, key, value) in [
         ("CaptionRequest/properties/images", "maxItems", config.images_possible()),
         ("CaptionRequest/properties/beam_size", "maximum", config.beam_size_possible()),
         ("CaptionRequest/properties/beam_size", "default", search.beam_size),
-        ("CaptionRequest/properties/max_tokens", "maximum", max_tokens_max(model)),
+        ("CaptionRequest/properties/max_tokens", "maximum", max_tokens_max(config, model)),
         ("CaptionRequest/properties/max_tokens", "default", search.tokens_max),
         ("EntailmentRequest/properties/hypotheses", "maxItems", config.hypotheses_possible()),
         // Bytes are at least as many as characters.

@@ -1,4 +1,4 @@
-// Paths are relative, so that the page works behind a prefix too.
+// Paths are relative, so that the page can be read behind a prefix too.
 SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#contract",

@@ -1,10 +1,14 @@
 //! What is to be judged, and in the light of what.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use mue_engine::{ExitChoice, Image, InvalidRequest, ModelFolder, Question, Request};
 
 use crate::config::Config;
-use crate::options::out_of_range;
-use crate::problem::Problem;
+use crate::options::{in_time, out_of_range};
+use crate::problem::{Code, Problem};
+use crate::serving::Serving;
 
 /// The sentences of a request.
 pub(super) struct Sentences {
@@ -40,31 +44,61 @@ impl Sentences {
         if !(1..=config.hypotheses_max).contains(&self.hypotheses.len()) {
             return Err(out_of_range("the number of hypotheses", (1, config.hypotheses_max)));
         }
-        let mut texts = self.hypotheses.iter().chain(&self.premise);
-        match texts.any(|text| text.len() > config.text_bytes_max) {
-            true => {
-                let detail = format!("a text has more than {} bytes", config.text_bytes_max);
-                Err(Problem::invalid(detail))
-            }
-            false => Ok(self),
+        let is_long = |text: &String| text.len() > config.text_bytes_max;
+        let detail = format!("the text has more than {} bytes", config.text_bytes_max);
+        if self.premise.as_ref().is_some_and(is_long) {
+            return Err(Problem::invalid(detail).about("premise"));
+        }
+        match self.hypotheses.iter().position(is_long) {
+            Some(place) => Err(self.about_one(place, Problem::invalid(detail))),
+            None => Ok(self),
         }
     }
 
-    /// One question per hypothesis.
-    ///
-    /// # Errors
-    ///
-    /// If the model cannot be asked one of them.
-    pub(super) fn questions(
-        &self,
-        model: &ModelFolder,
-        exit: &ExitChoice,
-    ) -> Result<Vec<Question>, InvalidRequest> {
-        let texts = self.hypotheses.iter().map(|hypothesis| (self.premise.as_deref(), hypothesis));
-        texts
-            .map(|(premise, text)| model.entailment_question(exit.clone(), (premise, text)))
-            .collect()
+    /// A problem of one of several hypotheses says of which, counted from 0.
+    fn about_one(&self, place: usize, problem: Problem) -> Problem {
+        match self.hypotheses.len() {
+            1 => problem,
+            _ => problem.about(&format!("hypothesis {place}")),
+        }
     }
+
+    /// Bytes that are tokenized for them: the premise with each hypothesis.
+    fn bytes(&self) -> usize {
+        let premise = self.premise.as_ref().map_or(0, String::len);
+        self.hypotheses.iter().map(|hypothesis| premise + hypothesis.len()).sum()
+    }
+
+    fn questions(&self, model: &ModelFolder, exit: &ExitChoice) -> Result<Vec<Question>, Problem> {
+        let premise = self.premise.as_deref();
+        let ask = |(place, text): (usize, &String)| {
+            let question = model.entailment_question(exit.clone(), (premise, text));
+            question.map_err(|error| self.about_one(place, error.into()))
+        };
+        self.hypotheses.iter().enumerate().map(ask).collect()
+    }
+}
+
+/// One question per hypothesis, by the deadline. Many long ones are tokenized where pictures are
+/// decoded.
+///
+/// # Errors
+///
+/// If the model cannot be asked one of them, or the deadline passes first.
+pub(super) async fn questions(
+    sentences: &Arc<Sentences>,
+    exit: ExitChoice,
+    (deadline, app): (Instant, &Serving),
+) -> Result<Vec<Question>, Problem> {
+    let preparing = app.metrics.preparing(sentences.hypotheses.len());
+    let (asked, serving) = (Arc::clone(sentences), app.clone());
+    let tokenize = move || asked.questions(serving.engine.model(), &exit);
+    let questions = app.preprocessor.pool().run(sentences.bytes(), tokenize);
+    let questions =
+        async { questions.await.map_err(|_| Problem::new(Code::Internal, "tokenizing failed")) };
+    let questions = app.drain.refuse_late(in_time(deadline, "preprocess", questions)).await;
+    preparing.ended(questions.as_ref().err());
+    questions?
 }
 
 /// One request per picture and question.

@@ -1,5 +1,7 @@
-//! A value whose list has a bounded length, whatever type it is read as.
+//! A value that holds a bounded number of others, whatever type it is read as: some are read whole
+//! before anybody knows what they are.
 
+use std::cell::Cell;
 use std::fmt;
 
 use serde::Deserializer;
@@ -9,39 +11,68 @@ use serde::forward_to_deserialize_any;
 /// The largest whole number below which a float holds every one.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
+/// Entries of an object within a request: thresholds, of which there is one per branch.
+const ENTRIES_MAX: usize = 64;
+
 /// What an error about a list's length begins with.
 pub(super) const TOO_MANY: &str = "more than";
 
-/// What reads a value, at each of the steps that serde takes to it.
-pub(super) struct Bounded<I> {
-    inner: I,
+/// How much a value may still hold: its lists share their items, its objects their entries.
+pub(super) struct Room {
     items_max: usize,
+    items: Cell<usize>,
+    entries: Cell<usize>,
 }
 
-impl<I> Bounded<I> {
-    /// With so many items at most.
-    pub(super) fn new(inner: I, items_max: usize) -> Self {
-        Self { inner, items_max }
+impl Room {
+    /// For so many items.
+    pub(super) fn new(items_max: usize) -> Self {
+        Self { items_max, items: Cell::new(items_max), entries: Cell::new(ENTRIES_MAX) }
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Bounded<S> {
+/// Takes one of those that are left, if any are.
+fn take(left: &Cell<usize>) -> bool {
+    let fewer = left.get().checked_sub(1);
+    left.set(fewer.unwrap_or_default());
+    fewer.is_some()
+}
+
+/// Gives one back.
+fn give_back(left: &Cell<usize>) {
+    left.set(left.get() + 1);
+}
+
+/// What reads a value, at each of the steps that serde takes to it.
+pub(super) struct Bounded<'a, I> {
+    inner: I,
+    room: &'a Room,
+}
+
+impl<'a, I> Bounded<'a, I> {
+    /// With so much room.
+    pub(super) fn new(inner: I, room: &'a Room) -> Self {
+        Self { inner, room }
+    }
+}
+
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Bounded<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<S::Value, D::Error> {
-        self.inner.deserialize(Bounded::new(json, self.items_max))
+        self.inner.deserialize(Bounded::new(json, self.room))
     }
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<'_, D> {
     type Error = D::Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_any(Bounded::new(visitor, self.items_max))
+        self.inner.deserialize_any(Bounded::new(visitor, self.room))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.inner.deserialize_option(Bounded::new(visitor, self.items_max))
+        self.inner.deserialize_option(Bounded::new(visitor, self.room))
     }
 
     forward_to_deserialize_any! {
@@ -50,7 +81,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Bounded<D> {
     }
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,40 +129,72 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Bounded<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<V::Value, D::Error> {
-        self.inner.visit_some(Bounded::new(json, self.items_max))
+        self.inner.visit_some(Bounded::new(json, self.room))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        let (left, items_max) = (self.items_max, self.items_max);
-        self.inner.visit_seq(Items { items, left, items_max })
+        self.inner.visit_seq(Items { items, room: self.room })
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.inner.visit_map(map)
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
+        self.inner.visit_map(Entries { entries, room: self.room })
     }
 }
 
-/// The items of a list, of which there may be so many more.
-struct Items<A> {
+/// The items of a list, as far as there is room for them.
+struct Items<'a, A> {
     items: A,
-    left: usize,
-    items_max: usize,
+    room: &'a Room,
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
-        if let Some(left) = self.left.checked_sub(1) {
-            self.left = left;
-            return self.items.next_element_seed(seed);
+        if take(&self.room.items) {
+            let item = self.items.next_element_seed(Bounded::new(seed, self.room))?;
+            if item.is_none() {
+                give_back(&self.room.items);
+            }
+            return Ok(item);
         }
         match self.items.next_element::<IgnoredAny>()? {
             None => Ok(None),
-            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {} items", self.items_max))),
+            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {} items", self.room.items_max))),
         }
+    }
+}
+
+/// The entries of an object, as far as there is room for them.
+struct Entries<'a, A> {
+    entries: A,
+    room: &'a Room,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
+        if take(&self.room.entries) {
+            let key = self.entries.next_key_seed(seed)?;
+            if key.is_none() {
+                give_back(&self.room.entries);
+            }
+            return Ok(key);
+        }
+        match self.entries.next_key::<IgnoredAny>()? {
+            None => Ok(None),
+            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {ENTRIES_MAX} entries"))),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.entries.next_value_seed(Bounded::new(seed, self.room))
     }
 }

@@ -50,16 +50,22 @@ const COUNTERS: [(&str, &str); 16] = [
         "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
     ),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
-    (LAYERS_COMPUTED, "Layers that answered requests ran, by task and branch"),
-    (LAYERS_POSSIBLE, "Layers that answered requests would have run at full depth"),
-    (MACS_COMPUTED, "Multiply-accumulates of answered requests"),
-    (MACS_POSSIBLE, "Multiply-accumulates that they would have taken at full depth"),
+    (
+        LAYERS_COMPUTED,
+        "Layers that answers took, by task and branch, as if each had run alone: an encoding that was kept or shared counts again",
+    ),
+    (LAYERS_POSSIBLE, "Layers that they would have taken at full depth, counted alike"),
+    (
+        MACS_COMPUTED,
+        "Multiply-accumulates that answers took, as if each had run alone: an encoding that was kept or shared counts again",
+    ),
+    (MACS_POSSIBLE, "Multiply-accumulates that they would have taken at full depth, counted alike"),
     (CACHE_HITS, "Requests that found their picture's encoding"),
     (CACHE_MISSES, "Requests that did not find their picture's encoding"),
     (REJECTIONS, "Lists of requests that the batcher turned away, by reason"),
     (
         ENDED,
-        "Results by outcome and by the stage they ended in; a list has several, but counts as one while its body arrives",
+        "Results by outcome and by the stage they ended in; a list has several, but counts as one until its body is parsed",
     ),
     (MODEL_BUILDS, "Attempts to build the model, by outcome"),
     (RELOADS, "Attempts to reload settings and model, by outcome"),
@@ -83,7 +89,10 @@ const GAUGES: [(&str, &str); 13] = [
 ];
 
 const HISTOGRAMS: [(&str, &str); 9] = [
-    (REQUEST_DURATION, "From a request's arrival to its answer, by task"),
+    (
+        REQUEST_DURATION,
+        "From a request's arrival to the end of its answer, of those answered, by task",
+    ),
     (STAGE_DURATION, "Time of answered requests by task and stage"),
     (QUEUE_WAIT, "Time in the queue of requests that were admitted"),
     (COHORT_ROWS, "Rows that began to encode together"),

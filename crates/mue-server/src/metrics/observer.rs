@@ -1,5 +1,6 @@
 //! What the batcher and the engine report.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use mue_engine::batcher::{
@@ -94,12 +95,19 @@ impl EngineObserver for Metrics {
     }
 
     fn image_cache(&self, usage: CacheUsage) {
-        self.gauge(names::CACHE_ENTRIES, &[]).set(usage.entries as f64);
-        self.gauge(names::CACHE_BYTES, &[]).set(usage.bytes as f64);
+        *self.image_cache.lock().unwrap_or_else(PoisonError::into_inner) = usage;
+        self.tell_image_cache();
     }
 }
 
 impl Metrics {
+    /// Tells what the engine's image cache held when it was last heard of.
+    pub(super) fn tell_image_cache(&self) {
+        let usage = self.image_cache.lock().unwrap_or_else(PoisonError::into_inner);
+        self.gauge(names::CACHE_ENTRIES, &[]).set(usage.entries as f64);
+        self.gauge(names::CACHE_BYTES, &[]).set(usage.bytes as f64);
+    }
+
     fn step(&self, step: &'static str, duration: Duration) {
         self.histogram(names::STEP_DURATION, &[("step", step)]).record(duration);
     }

@@ -1,5 +1,5 @@
-//! Results that end before the batcher has heard of them: while their body arrives, or their pictures
-//! are prepared.
+//! Results that end before the batcher has heard of them: while their body arrives or waits to be
+//! parsed, or their texts and pictures are prepared.
 
 use std::sync::Arc;
 
@@ -24,12 +24,12 @@ pub(crate) struct Preparing {
 }
 
 impl Metrics {
-    /// Watches a body arrive, of which nobody knows yet how many results it asks for.
+    /// Watches a body until it is parsed: nobody knows yet how many results it asks for.
     pub(crate) fn receiving(self: &Arc<Self>) -> Preparing {
         self.before_queue(BODY, 1)
     }
 
-    /// Watches the pictures of so many results being decoded and resized.
+    /// Watches the texts of so many results being tokenized, or their pictures decoded and resized.
     pub(crate) fn preparing(self: &Arc<Self>, results: usize) -> Preparing {
         self.before_queue(PREPROCESS, results)
     }
@@ -40,8 +40,8 @@ impl Metrics {
 }
 
 impl Preparing {
-    /// It is over, or there is a problem: that of the body or the pictures themselves is none of the
-    /// stage's.
+    /// It is over, or there is a problem: that of the body, the texts or the pictures themselves is
+    /// none of the stage's.
     pub(crate) fn ended(mut self, problem: Option<&Problem>) {
         self.outcome = problem.and_then(|problem| match problem.code {
             Code::DeadlineExceeded => Some(Outcome::Expired),

@@ -1,6 +1,6 @@
-//! What one request may ask, by the settings and the model.
+//! What one request may ask, by the settings and the model, and what it asks unless it says otherwise.
 
-use mue_engine::ModelFolder;
+use mue_engine::{CaptionSearch, ModelFolder};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -28,7 +28,7 @@ pub(crate) struct LimitsJson {
     text_words_max: usize,
     /// Beams of one caption.
     beam_size_max: usize,
-    /// Tokens of one caption; the model's.
+    /// Tokens of one caption; no more than the model's.
     max_tokens_max: usize,
     /// Deadline of a request that names none, in milliseconds; a body has to be there by then,
     /// whatever deadline it names.
@@ -49,14 +49,23 @@ impl LimitsJson {
             text_tokens_max: model.text_tokens_max(),
             text_words_max: model.settings().prompts.words_max,
             beam_size_max: config.beam_size_possible(),
-            max_tokens_max: max_tokens_max(model),
+            max_tokens_max: max_tokens_max(config, model),
             deadline_ms_default: config.deadline_ms_default,
             deadline_ms_max: config.deadline_ms_max,
         }
     }
 }
 
-/// Most tokens that a caption of this model can have.
-pub(crate) fn max_tokens_max(model: &ModelFolder) -> usize {
-    model.config().max_position_embeddings - 1
+/// Most tokens that a caption of this model may have.
+pub(crate) fn max_tokens_max(config: &Config, model: &ModelFolder) -> usize {
+    config.caption_tokens_max.min(model.config().max_position_embeddings - 1)
+}
+
+/// How captions are searched for unless a request says otherwise: as the model has it, as far as the
+/// settings let it.
+pub(crate) fn default_search(config: &Config, model: &ModelFolder) -> CaptionSearch {
+    let mut search = model.settings().search.clone();
+    search.beam_size = search.beam_size.min(config.beam_size_possible());
+    search.tokens_max = search.tokens_max.min(max_tokens_max(config, model));
+    search
 }

@@ -15,6 +15,9 @@ const PREMISE: &str = "premise";
 /// The field that may occur several times, beside `image`.
 const LIST: &str = "hypotheses";
 
+/// Bytes of a field that is a number, a word or thresholds: what it is as JSON is parsed whole.
+const VALUE_BYTES_MAX: usize = 4096;
+
 /// Fields that are true or false.
 const SWITCHES: [&str; 2] = ["stream", "trace"];
 
@@ -34,7 +37,7 @@ impl FormFields {
     ///
     /// # Errors
     ///
-    /// If it is there more often than it may be.
+    /// If it is there more often than it may be, or too long.
     pub(super) fn add(&mut self, name: &str, text: String) -> Result<(), Problem> {
         if name == LIST {
             return self.add_hypotheses(text);
@@ -43,7 +46,7 @@ impl FormFields {
         if text.trim_ascii().is_empty() && (!is_text || name == PREMISE) {
             return Ok(());
         }
-        let value = if is_text { Value::String(text) } else { value(name, text) };
+        let value = if is_text { Value::String(text) } else { value(name, text)? };
         match self.fields.insert(name.to_owned(), value) {
             None => Ok(()),
             Some(_) => {
@@ -79,14 +82,18 @@ impl From<FormFields> for Value {
 
 /// `auto` is no JSON, `1` and `{"quality": 0.99}` are. Nothing is said by leaving a field out, not
 /// by `null`.
-fn value(name: &str, text: String) -> Value {
+fn value(name: &str, text: String) -> Result<Value, Problem> {
+    if text.len() > VALUE_BYTES_MAX {
+        let detail = format!("the value has more than {VALUE_BYTES_MAX} bytes");
+        return Err(Problem::invalid(detail).about(name));
+    }
     if let Some(switch) = switch(&text).filter(|_| SWITCHES.contains(&name)) {
-        return Value::Bool(switch);
+        return Ok(Value::Bool(switch));
     }
-    match serde_json::from_str(&text) {
-        Ok(Value::Null) | Err(_) => Value::String(text),
+    Ok(match serde_json::from_str(&text) {
+        Ok(Value::Null) | Err(_) => Value::String(text.trim_ascii().to_owned()),
         Ok(value) => value,
-    }
+    })
 }
 
 /// As forms of many languages write it.
@@ -124,6 +131,7 @@ mod tests {
         ] {
             assert_eq!(read(&[("stream", text)]), Ok(json!({"stream": is_on})), "{text}");
         }
+        assert_eq!(read(&[("exit", " off\r\n")]), Ok(json!({"exit": "off"})));
         assert_eq!(read(&[("trace", "yes")]), Ok(json!({"trace": "yes"})));
         assert_eq!(read(&[("beam_size", "1")]), Ok(json!({"beam_size": 1})));
     }
@@ -134,6 +142,16 @@ mod tests {
         assert_eq!(read(&empty), Ok(json!({"beam_size": 2})));
         let sentences = [("hypothesis", ""), ("hypotheses", "")];
         assert_eq!(read(&sentences), Ok(json!({"hypothesis": "", "hypotheses": [""]})));
+    }
+
+    #[test]
+    fn a_value_is_short_and_a_text_may_be_long() {
+        let list = format!("[{}0]", "0,".repeat(5000));
+        for name in ["beam_size", "exit", "stream"] {
+            let refused = read(&[(name, list.as_str())]).unwrap_err();
+            assert_eq!(refused, format!("{name}: the value has more than 4096 bytes"));
+        }
+        assert_eq!(read(&[("premise", list.as_str())]), Ok(json!({"premise": list})));
     }
 
     #[test]

@@ -76,5 +76,7 @@ async fn the_page_and_its_files_come_from_here() {
         assert!(!response.text.is_empty());
     }
     assert_eq!(server.get("/openapi.json").await.status, 200);
-    server.get("/docs/swagger-ui.css.map").await.assert_problem(404, "not_found");
+    for path in ["/docs/swagger-ui.css.map", "/docs/%ff"] {
+        server.get(path).await.assert_problem(404, "not_found");
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Notify;
 
-use crate::server::{Server, picture};
+use crate::server::{Server, picture, post, while_others_block};
 use crate::socket::{Running, request};
 
 /// Stops the worker behind its first step of a kind, until the gate is opened.
@@ -98,6 +98,19 @@ async fn while_its_body_arrives() {
     drop(client);
     server.until_metric("mue_ended_total{outcome=\"cancelled\",stage=\"body\"} 1").await;
     server.until_metric("mue_requests_active 0").await;
+}
+
+#[test]
+fn while_its_body_waits_to_be_parsed() {
+    while_others_block(async || {
+        let server = Server::new();
+        let asked = post("/v1/caption", " ".repeat(1 << 20));
+        let client = tokio::spawn(tower::ServiceExt::oneshot(server.router(), asked));
+        server.until_metric("mue_requests_active 1").await;
+        client.abort();
+        server.until_metric("mue_ended_total{outcome=\"cancelled\",stage=\"body\"} 1").await;
+        server.until_metric("mue_requests_active 0").await;
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -57,6 +57,11 @@ async fn a_drain_may_be_ended_at_once() {
     let mut slow = half_asked(&server, &running).await;
     running.stop();
     while status(&running.call("GET /health/ready", "").await) != "503" {}
+    for _ in 0..20 {
+        let metrics = server.get("/metrics").await.text;
+        let active = metrics.lines().find(|line| line.starts_with("mue_requests_active "));
+        assert_eq!(active, Some("mue_requests_active 1"), "a drain takes no place of its own");
+    }
     server.app.end_drain();
     assert_eq!(status(&rest(&mut slow).await), "503");
     running.stopped().await;

@@ -10,7 +10,7 @@ use http_body::Frame;
 use mue_server::Config;
 use serde_json::json;
 
-use crate::server::{Server, picture, post};
+use crate::server::{Server, picture, post, while_others_block};
 
 /// No picture at all: whoever looks at it says so.
 const BROKEN: &str = "?";
@@ -88,6 +88,34 @@ async fn a_body_has_to_be_there_by_the_deadline() {
     response.assert_problem(504, "deadline_exceeded");
 }
 
+#[test]
+fn a_body_waits_to_be_parsed_no_longer_than_any_deadline() {
+    while_others_block(async || {
+        let config = Config { deadline_ms_default: 10, deadline_ms_max: 10, ..Config::default() };
+        let server = Server::with(config);
+        let response = server.send(post("/v1/caption", " ".repeat(1 << 20))).await;
+        response.assert_problem(504, "deadline_exceeded");
+        server.until_metric("mue_ended_total{outcome=\"expired\",stage=\"body\"} 1").await;
+    });
+}
+
+#[test]
+fn many_long_texts_wait_to_be_tokenized_no_longer_than_their_deadline() {
+    while_others_block(async || {
+        let server = Server::new();
+        // Nobody gets as far as to say that it is too long for the model.
+        let premise = "a ".repeat(2000);
+        let hypotheses = vec!["a"; 64];
+        let asked = json!({
+            "image": BROKEN, "premise": premise, "hypotheses": hypotheses, "deadline_ms": 10,
+        });
+        let response = server.post("/v1/entailment", &asked).await;
+        response.assert_problem(504, "deadline_exceeded");
+        let expired = "mue_ended_total{outcome=\"expired\",stage=\"preprocess\"} 64";
+        server.until_metric(expired).await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_read_as_far_as_it_may_go() {
     let server = Server::with(Config { images_max: 2, hypotheses_max: 3, ..Config::default() });
@@ -103,6 +131,41 @@ async fn a_list_is_read_as_far_as_it_may_go() {
             assert!(detail.starts_with(&format!("{field}: more than {most} items")), "{detail}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_read_whole_is_bounded_too() {
+    let server = Server::with(Config { images_max: 2, hypotheses_max: 2, ..Config::default() });
+    for path in ["/v1/caption", "/v1/entailment"] {
+        let asked = format!("{{\"exit\": {{\"image\": [{}", "0,".repeat(3));
+        let response = server.send(post(path, asked)).await;
+        response.assert_problem(422, "invalid_request");
+        let detail = response.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("exit: more than 2 items"), "{detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caption_has_so_many_beams_and_tokens_whatever_the_model_would_have() {
+    let config = Config { beam_size_max: 2, caption_tokens_max: 4, ..Config::default() };
+    let server = Server::with(config);
+    let model = server.get("/v1/models").await.json()["models"][0].clone();
+    let search = &model["search"];
+    assert_eq!((&search["beam_size"], &search["max_tokens"]), (&json!(2), &json!(4)));
+    assert_eq!(model["limits"]["max_tokens_max"], 4);
+    let image = picture([1, 1, 1]);
+    for (field, most) in [("beam_size", 2), ("max_tokens", 4)] {
+        let mut asked = json!({"image": image});
+        asked[field] = json!(most + 1);
+        let response = server.post("/v1/caption", &asked).await;
+        response.assert_problem(422, "invalid_request");
+        let detail = format!("{field} must be between 1 and {most}");
+        assert_eq!(response.json()["detail"], detail);
+    }
+    let answer = server.post("/v1/caption", &json!({"image": image, "exit": "off"})).await.json();
+    assert_eq!(answer["batch"]["decode_rows_mean"], 2.0, "{answer}");
+    let tokens = answer["results"][0]["exit"]["decoder"]["tokens"].as_array().unwrap();
+    assert!(tokens.len() <= 4, "{answer}");
 }
 
 /// The body of a client that sends nothing and stays.

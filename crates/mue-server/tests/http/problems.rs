@@ -95,6 +95,25 @@ async fn values_of_another_type_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_is_not_quoted_at_length() {
+    let server = Server::new();
+    let long = "x".repeat(100_000);
+    let wrong = json!({"image": "", "beam_size": long}).to_string();
+    let unknown = format!("{{\"{long}\": 1}}");
+    for (body, end) in [(wrong, "expected usize at line 1 column"), (unknown, "`stream`")] {
+        let response = server.send(post("/v1/caption", body)).await;
+        response.assert_problem(422, "invalid_request");
+        assert!(response.text.len() < 1000, "{}", response.text);
+        assert!(response.text.contains(end), "{}", response.text);
+    }
+    let mut coded = post("/v1/caption", "{}");
+    coded.headers_mut().insert("content-encoding", long[..10_000].parse().unwrap());
+    let response = server.send(coded).await;
+    response.assert_problem(415, "unsupported_encoding");
+    assert!(response.text.len() < 1000, "{}", response.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sentences_that_cannot_be_judged() {
     let server = Server::new();
     let ask = |text: Value| json!({"image": picture([1, 2, 3]), "hypothesis": text});

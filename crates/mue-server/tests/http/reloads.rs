@@ -81,6 +81,26 @@ async fn settings_and_model_are_others_after_a_reload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restart_is_needed_until_there_is_one() {
+    let (server, next) = server(with_key("old"));
+    for (connections_max, needed) in
+        [(5, json!(["connections_max"])), (5, json!(["connections_max"])), (4096, json!([]))]
+    {
+        let config = Config { connections_max, ..with_key("old") };
+        *next.lock().unwrap() = Some((other_model(), config));
+        // The turn is given back a moment after the answer.
+        let reloaded = loop {
+            let reloaded = ask(&server, RELOAD, "old").await;
+            if reloaded.status != 409 {
+                break reloaded;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        assert_eq!(reloaded.json()["restart_needed"], needed, "{}", reloaded.text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failing_reload_changes_nothing_and_says_why() {
     let (server, _next) = server(with_key("old"));
     let failed = ask(&server, RELOAD, "old").await;
@@ -125,6 +145,9 @@ async fn what_began_before_a_reload_ends_as_it_began() {
     let answer = axum::body::to_bytes(answer.into_body(), 1 << 20).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
     assert_eq!(answer["model"], old_model);
+    let metrics = ask(&server, ("GET", "/metrics"), "new").await.text;
+    let kept = metrics.lines().find(|line| line.starts_with("mue_image_cache_entries "));
+    assert_eq!(kept, Some("mue_image_cache_entries 0"), "the new engine keeps nothing yet");
 
     // And then the old engine is closed, and another reload may come.
     let closed = |error| matches!(error, SubmitError::ShuttingDown);

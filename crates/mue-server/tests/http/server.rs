@@ -132,6 +132,22 @@ pub(crate) fn open(
     Engine::open(folder, settings, observer).unwrap()
 }
 
+/// Runs a test in which all work that may block waits, as behind pictures that take their time.
+pub(crate) fn while_others_block(test: impl AsyncFnOnce()) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let (open, closed) = std::sync::mpsc::channel::<()>();
+        let blocks = tokio::task::spawn_blocking(move || closed.recv());
+        test().await;
+        drop(open);
+        blocks.await.unwrap().unwrap_err();
+    });
+}
+
 /// A JSON request.
 pub(crate) fn post(path: &str, body: impl Into<Body>) -> Request<Body> {
     let request = Request::builder().method(Method::POST).uri(path);
