@@ -21,7 +21,7 @@ pub enum Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self::Continuous { encode_steps_max: 1, decode_steps_max: 4, refill_rows_min: 8 }
+        Self::Continuous { encode_steps_max: 1, decode_steps_max: 4, refill_rows_min: 1 }
     }
 }
 

@@ -30,16 +30,16 @@ fn saturated(distribution: Distribution, entailments: f64) -> Scenario {
 }
 
 fn fixed() -> Config {
-    Config { policy: Policy::Static, ..Config::default() }
+    Config { policy: Policy::Static, cohort_rows_max: 16, ..Config::default() }
 }
 
-/// Continuous and static batches, with the default knobs.
+/// Continuous and static batches of the same size.
 fn both(scenario: &Scenario) -> (Summary, Summary) {
     let of = |config: &Config| simulate(config, scenario).unwrap();
     // As many encoder steps as suit a machine that does one thing at a time, as this one does.
     let policy =
         Policy::Continuous { encode_steps_max: 4, decode_steps_max: 4, refill_rows_min: 16 };
-    (of(&Config { policy, ..Config::default() }), of(&fixed()))
+    (of(&Config { policy, ..fixed() }), of(&fixed()))
 }
 
 /// The latency of the first request, alone.
