@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
-use mue_engine::{ExitRules, ModelSettings};
+use mue_engine::{Calibration, ExitRules, ModelSettings, TaskCalibration};
 use mue_model::weights::Checkpoint;
 use mue_model::{Grid, MacModel, OfaConfig};
 use serde::Serialize;
 
 use crate::error::user_error;
-use crate::model_files::{SETTINGS, read_settings};
+use crate::model_files::{SETTINGS, read_calibration, read_settings};
 
 /// Say what a model folder holds
 #[derive(Debug, Args)]
@@ -34,6 +34,7 @@ struct Info {
     image_tokens: usize,
     macs: Macs,
     settings: ModelSettings,
+    calibration: Calibration,
 }
 
 /// Multiply-accumulates of a model's parts for one picture of its size.
@@ -65,6 +66,7 @@ fn read(args: &InfoArgs) -> anyhow::Result<Info> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     let config = OfaConfig::from_json(&config)?;
     let settings = read_settings(&args.model.join(SETTINGS))?;
+    let calibration = read_calibration(&args.model)?.unwrap_or_default();
     let file = args.model.join("model.safetensors");
     let weights = Checkpoint::open(&file)?.into_canonical()?;
     let macs = MacModel::new(&config)?;
@@ -86,12 +88,13 @@ fn read(args: &InfoArgs) -> anyhow::Result<Info> {
             head_token: macs.head(),
         },
         settings,
+        calibration,
     })
 }
 
 fn print(out: &mut dyn Write, args: &InfoArgs, info: &Info) -> anyhow::Result<()> {
-    let giga = |macs: u64| macs as f64 / 1e9;
-    let Info { settings, macs, .. } = info;
+    let mega = |macs: u64| macs as f64 / 1e6;
+    let Info { settings, calibration, macs, .. } = info;
     writeln!(out, "{}", args.model.display())?;
     writeln!(
         out,
@@ -105,27 +108,73 @@ fn print(out: &mut dyn Write, args: &InfoArgs, info: &Info) -> anyhow::Result<()
     )?;
     writeln!(
         out,
-        "  images {0} x {0} pixels, {1} tokens; {2:?} encoding",
-        settings.image_size, info.image_tokens, settings.encoding
+        "  images {0} x {0} pixels, {1} tokens; {2} encoding",
+        settings.image_size,
+        info.image_tokens,
+        format!("{:?}", settings.encoding).to_lowercase()
     )?;
     writeln!(
         out,
-        "  GMAC: stem {:.3}, image layer {:.3}, cross-attention keys and values {:.3} per decoder \
-         layer, decoder layer {:.4} per token, LM head {:.4} per token",
-        giga(macs.stem),
-        giga(macs.image_layer),
-        giga(macs.cross_keys_values_layer),
-        giga(macs.decoder_layer_token),
-        giga(macs.head_token)
+        "  MMAC: stem {:.2}, image layer {:.2}, cross-attention keys and values {:.2} per decoder \
+         layer, decoder layer {:.2} per token, LM head {:.2} per token",
+        mega(macs.stem),
+        mega(macs.image_layer),
+        mega(macs.cross_keys_values_layer),
+        mega(macs.decoder_layer_token),
+        mega(macs.head_token)
     )?;
-    writeln!(out, "  caption exits: {}", exits(settings.exits.caption.as_ref())?)?;
-    writeln!(out, "  entailment exits: {}", exits(settings.exits.entailment.as_ref())?)?;
+    for (task, stated, found) in [
+        ("caption", &settings.exits.caption, &calibration.caption),
+        ("entailment", &settings.exits.entailment, &calibration.entailment),
+    ] {
+        writeln!(out, "  {task} exits: {}", exits(stated.as_ref(), found)?)?;
+    }
     Ok(())
 }
 
-fn exits(rules: Option<&ExitRules>) -> anyhow::Result<String> {
-    Ok(match rules {
-        Some(rules) => serde_json::to_string(rules)?,
-        None => "as calibrated, else off".into(),
-    })
+/// What `auto` means, and what is promised of it.
+fn exits(stated: Option<&ExitRules>, found: &TaskCalibration) -> anyhow::Result<String> {
+    let Some(rules) = found.default_rules(stated) else {
+        let why = match found.points.is_empty() {
+            true => "not calibrated",
+            false => "none keep what was to be promised",
+        };
+        return Ok(format!("full depth ({why})"));
+    };
+    let measured = found.points.iter().chain(&found.mue).find(|point| &point.exits == rules);
+    let promise = measured.map(|point| format!(" ({:.1}% promised)", 100.0 * point.retention_low));
+    Ok(serde_json::to_string(rules)? + &promise.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use mue_engine::{BranchRule, OperatingPoint};
+
+    use super::*;
+
+    #[test]
+    fn exits_are_told_with_what_is_promised_of_them() {
+        let rules = ExitRules { image: BranchRule::Fixed(2), ..ExitRules::default() };
+        let point = OperatingPoint {
+            exits: rules.clone(),
+            retention: 0.99,
+            retention_low: 0.978,
+            confidence: 0.95,
+            fresh: 1000,
+            macs: 1.0,
+            macs_full: 2.0,
+            layers: [2.0, 6.0, 6.0],
+            data: "scenes".into(),
+            samples: 10,
+        };
+        let mut found = TaskCalibration::default();
+        let said = |found: &TaskCalibration| exits(None, found).unwrap();
+        assert_eq!(said(&found), "full depth (not calibrated)");
+        found.points.push(point);
+        assert_eq!(said(&found), "full depth (none keep what was to be promised)");
+        found.auto = Some(rules.clone());
+        assert!(said(&found).ends_with(" (97.8% promised)"), "{}", said(&found));
+        let stated = ExitRules { image: BranchRule::Fixed(1), ..ExitRules::default() };
+        assert_eq!(exits(Some(&stated), &found).unwrap(), serde_json::to_string(&stated).unwrap());
+    }
 }

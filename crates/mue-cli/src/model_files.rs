@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
-use mue_engine::ModelSettings;
+use mue_engine::{Calibration, ModelSettings};
 use mue_model::OfaConfig;
 use mue_model::weights::{FloatStorage, OutputFolder, RawTensor, write_safetensors};
 
@@ -72,6 +72,17 @@ impl ModelFiles {
         Self::read(folder).is_ok_and(|files| files == *self)
             && weights(folder).is_some_and(|weights_there| Some(weights_there) == weights(new))
     }
+}
+
+/// What is known of the exits of a folder's model; `None` if it has not been calibrated.
+pub(crate) fn read_calibration(folder: &Path) -> anyhow::Result<Option<Calibration>> {
+    let path = folder.join(CALIBRATION);
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let what = || format!("cannot read {}", path.display());
+    let json = std::fs::read(&path).with_context(what)?;
+    Ok(Some(serde_json::from_slice(&json).with_context(what)?))
 }
 
 /// Reads a model's settings.

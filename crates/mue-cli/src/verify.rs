@@ -54,6 +54,8 @@ struct Verdict {
     task: &'static str,
     /// Samples of each seed.
     samples: usize,
+    /// Samples that the promise is about.
+    fresh: usize,
     /// What the retention is promised to be at least.
     promise: f64,
     confidence: f64,
@@ -86,10 +88,12 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
     let exit = args.model.exit();
     let point = promised(engine, task.into(), &exit).ok_or_else(|| {
         let error = anyhow!("nothing is promised of the exits {:?}", args.model.exit_name());
-        user_error(error, "`mue calibrate` certifies `auto`, `mue` and qualities")
+        let remedy = "`mue calibrate` certifies `auto`, `mue` and qualities; where no exits keep its \
+                      --promise, `auto` is full depth";
+        user_error(error, remedy)
     })?;
-    let (promise, confidence) = (point.retention_low, point.confidence);
-    let samples = args.count.map_or(point.fresh, |count| count as usize);
+    let (promise, confidence, fresh) = (point.retention_low, point.confidence, point.fresh);
+    let samples = args.count.map_or(fresh, |count| count as usize);
     let mut retentions = Vec::new();
     let beyond = args.seed.checked_add(args.seeds).ok_or_else(|| {
         user_error(
@@ -108,12 +112,12 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
     }
     let kept = retentions.iter().filter(|retention| **retention >= promise).count();
     let task = task.name();
-    Ok(Verdict { task, samples, promise, confidence, kept, retention: retentions })
+    Ok(Verdict { task, samples, fresh, promise, confidence, kept, retention: retentions })
 }
 
 fn print(out: &mut dyn Write, verdicts: &[Verdict]) -> anyhow::Result<()> {
     for verdict in verdicts {
-        let Verdict { task, samples, promise, confidence, kept, retention } = verdict;
+        let Verdict { task, samples, fresh, promise, confidence, kept, retention } = verdict;
         let least = retention.iter().copied().fold(f64::INFINITY, f64::min);
         writeln!(
             out,
@@ -122,6 +126,9 @@ fn print(out: &mut dyn Write, verdicts: &[Verdict]) -> anyhow::Result<()> {
             100.0 * confidence,
             retention.len()
         )?;
+        if samples < fresh {
+            writeln!(out, "{task}: on fewer than {fresh} samples nothing is promised")?;
+        }
     }
     Ok(())
 }

@@ -100,7 +100,9 @@ pub enum InvalidRequest {
     #[error("the quality must be between 0 and 1")]
     Quality,
     /// Nobody has measured what exits cost this model.
-    #[error("this model is not calibrated for the task, so no quality can be promised")]
+    #[error(
+        "this model is not calibrated for the task (by `mue calibrate`), so no quality can be promised"
+    )]
     NotCalibrated,
     /// A threshold is not a number.
     #[error("the {0} threshold is not a finite number")]

@@ -171,11 +171,15 @@ mod tests {
     }
 
     #[test]
-    fn the_second_stage_learns_both_tasks() {
-        let text = include_str!("../../../config/train/self-critical.toml");
-        let recipe = TrainConfig::from_toml(text).unwrap();
-        assert_eq!(recipe.tasks(), [Task::Caption, Task::Entailment]);
-        assert!(recipe.self_critical.weight > 0.0 && recipe.model.from.is_some());
+    fn what_goes_on_from_a_model_learns_both_tasks() {
+        let recipe = |text| TrainConfig::from_toml(text).unwrap();
+        let second = recipe(include_str!("../../../config/train/self-critical.toml"));
+        let tuned = recipe(include_str!("../../../config/train/finetune.toml"));
+        for recipe in [&second, &tuned] {
+            assert_eq!(recipe.tasks(), [Task::Caption, Task::Entailment]);
+            assert!(recipe.model.from.is_some());
+        }
+        assert!(second.self_critical.weight > 0.0 && tuned.self_critical.weight == 0.0);
     }
 
     #[test]
