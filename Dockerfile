@@ -15,17 +15,21 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     && cp target/release/mue /usr/local/bin/mue
 
 FROM debian:bookworm-slim AS base
+# The first process of a container ignores signals that it has no handler for; this one passes them on.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends tini \
+    && rm -rf /var/lib/apt/lists/*
 RUN groupadd --gid 10001 mue \
     && useradd --uid 10001 --gid mue --home-dir /var/lib/mue --create-home --shell /usr/sbin/nologin mue
 COPY --from=build /usr/local/bin/mue /usr/local/bin/mue
-# Kernels that are tuned on a GPU are cached in the home directory.
+# Kernels that are tuned on a GPU are cached in the home directory; a volume there keeps them.
 WORKDIR /var/lib/mue
 ENV HOME=/var/lib/mue MUE_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 USER 10001:10001
-# The binary asks itself, so that the image needs no curl.
+# The binary asks itself, so that the image needs no curl. It asks where MUE_LISTEN says, so change the address there.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["mue", "health"]
-ENTRYPOINT ["mue"]
+ENTRYPOINT ["tini", "--", "mue"]
 CMD ["serve"]
 
 FROM base AS gpu

@@ -2,12 +2,12 @@
 
 import argparse
 import base64
+import concurrent.futures
 import http.client
 import itertools
 import json
 import pathlib
 import random
-import threading
 import time
 import urllib.parse
 
@@ -105,11 +105,10 @@ def main():
 
     until = time.monotonic() + args.seconds
     clients = [Client(args.server, pictures, seed) for seed in range(16)]
-    threads = [threading.Thread(target=client.run, args=(until,)) for client in clients]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with concurrent.futures.ThreadPoolExecutor(len(clients)) as callers:
+        # A connection that breaks is a failure of the server: its exception is raised here.
+        for called in [callers.submit(client.run, until) for client in clients]:
+            called.result()
 
     answers = {}
     for client in clients:

@@ -1,5 +1,6 @@
 //! Answers to a data set in several ways to exit, in one pass over its pictures.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,24 @@ pub struct Answers {
     pub replies: Vec<Vec<Reply>>,
     /// By way to exit: how long it took, batched as the engine does.
     pub durations: Vec<Duration>,
+}
+
+impl Answers {
+    /// Leaves out the samples of some pictures.
+    pub(crate) fn leave_out(&mut self, pictures: &HashSet<String>) {
+        let kept: Vec<bool> =
+            self.pictures.iter().map(|picture| !pictures.contains(picture)).collect();
+        retain(&mut self.ids, &kept);
+        retain(&mut self.pictures, &kept);
+        retain(&mut self.truths, &kept);
+        self.replies.iter_mut().for_each(|replies| retain(replies, &kept));
+    }
+}
+
+/// Keeps the items whose place says so.
+fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| kept.next().is_none_or(|kept| *kept));
 }
 
 /// A model, and how it exits.
@@ -110,4 +129,26 @@ fn answer_chunk(
         Ok(answer.output)
     });
     Ok((replies.collect::<Result<_, EvalError>>()?, duration))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_samples_of_a_picture_are_left_out_wherever_they_stand() {
+        let names = |names: [&str; 3]| names.map(str::to_owned).to_vec();
+        let mut answers = Answers {
+            ids: names(["1", "2", "3"]),
+            pictures: names(["a", "b", "a"]),
+            truths: names(["one", "two", "three"])
+                .into_iter()
+                .map(|caption| SampleText::Captions(vec![caption]))
+                .collect(),
+            ..Answers::default()
+        };
+        answers.leave_out(&HashSet::from(["a".to_owned()]));
+        assert_eq!((answers.ids, answers.pictures), (vec!["2".to_owned()], vec!["b".to_owned()]));
+        assert_eq!(answers.truths, [SampleText::Captions(vec!["two".into()])]);
+    }
 }

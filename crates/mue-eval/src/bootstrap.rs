@@ -93,14 +93,15 @@ impl Bootstrap {
     }
 
     /// The interval of the median of values divided by the median of baselines: for clocks, whose
-    /// means one pause of the machine can move.
+    /// means one pause of the machine can move. The pairs of a group are drawn together.
     ///
     /// # Errors
     /// As [`Bootstrap::ratio`].
-    pub fn median_ratio(&self, pairs: &[Pair]) -> Result<Interval, BootstrapError> {
-        self.interval(pairs.len(), |places| {
+    pub fn median_ratio(&self, groups: &[Vec<Pair>]) -> Result<Interval, BootstrapError> {
+        self.interval(groups.len(), |places| {
             let median_of = |side: fn(&Pair) -> f64| {
-                median(&mut places.iter().map(|place| side(&pairs[*place])).collect::<Vec<_>>())
+                let drawn = places.iter().flat_map(|place| &groups[*place]);
+                median(&mut drawn.map(side).collect::<Vec<_>>())
             };
             let baseline = median_of(|pair| pair.baseline);
             (baseline != 0.0).then(|| median_of(|pair| pair.value) / baseline)
@@ -270,7 +271,8 @@ mod tests {
         let mut pairs: Vec<_> =
             (0..101).map(|i| Pair { value: 5.0, baseline: 10.0 + f64::from(i % 2) }).collect();
         pairs[7].value = 9_000.0;
-        let interval = BOOTSTRAP.median_ratio(&pairs).unwrap();
+        let groups: Vec<_> = pairs.into_iter().map(|pair| vec![pair]).collect();
+        let interval = BOOTSTRAP.median_ratio(&groups).unwrap();
         assert_eq!(interval.estimate, 0.5);
         assert!(interval.low > 0.45 && interval.high < 0.51, "{interval:?}");
     }

@@ -1,5 +1,6 @@
 //! The samples of an evaluation, with their pictures made ready for one model.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -105,19 +106,14 @@ impl EvalData {
         self.dataset.len()
     }
 
-    /// The first place from `place` on where a picture begins, if what is asked about one stands
-    /// together.
+    /// Names of the pictures of some samples.
     ///
     /// # Errors
     ///
     /// If a sample cannot be made.
-    pub(crate) fn picture_border(&self, place: usize) -> Result<usize, DataError> {
-        let name = |place: usize| self.dataset.sample(place).map(|sample| picture_name(&sample));
-        let mut border = place;
-        while (1..self.len()).contains(&border) && name(border - 1)? == name(border)? {
-            border += 1;
-        }
-        Ok(border)
+    pub(crate) fn pictures(&self, range: Range<usize>) -> Result<HashSet<String>, DataError> {
+        let range = range.start..range.end.min(self.len());
+        range.map(|place| Ok(picture_name(&self.dataset.sample(place)?))).collect()
     }
 
     /// Some samples, decoded ahead and resized for the engine's model; those that cannot be read, or

@@ -4,7 +4,9 @@ use mue_data::datasets::SampleText;
 use mue_engine::{Engine, ExitChoice, Reply};
 
 use crate::answers::Way;
-use crate::measure::{ExitLayers, by_picture, layers, macs, mean, median, pairs, saved};
+use crate::measure::{
+    ExitLayers, by_picture, layers, macs, mean, median, pairs, saved, sums_by_picture,
+};
 use crate::promise::promised;
 use crate::quality::canonical_cider_d;
 use crate::report::{Counts, Intervals, Side, TaskReport};
@@ -53,12 +55,13 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     let samples = |way: usize| scored[way].samples.iter().copied();
     let costs = |way: usize| answers.replies[way].iter().map(macs);
     let clock = |way: usize| clocks[way].iter().copied();
-    let of_pictures = |pairs| by_picture(&answers.pictures, pairs);
+    let of_pictures = |pairs| sums_by_picture(&answers.pictures, pairs);
+    let timed = by_picture(&answers.pictures, pairs(clock(1), clock(0)));
     let bootstrap = &plan.bootstrap;
     let intervals = Intervals {
         retention: measure::retention(bootstrap, &of_pictures(pairs(samples(1), samples(0))))?,
         macs_saved: saved(bootstrap.ratio(&of_pictures(pairs(costs(1), costs(0))))?),
-        wall_saved: saved(bootstrap.median_ratio(&pairs(clock(1), clock(0)))?),
+        wall_saved: saved(bootstrap.median_ratio(&timed)?),
     };
     let exit = side(1);
     let layers_saved = exit.exit_layers.saved(data.task());

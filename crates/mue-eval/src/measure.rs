@@ -1,7 +1,6 @@
 //! Costs of replies, and how they compare with full depth's.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use mue_data::datasets::Task;
 use mue_engine::Reply;
@@ -86,26 +85,28 @@ pub(crate) fn pairs(
     both.map(|(value, baseline)| Pair { value, baseline }).collect()
 }
 
-/// The sums over the samples of each picture: samples of one picture are not independent, so that they
-/// are drawn together (a cluster bootstrap: Davison and Hinkley, "Bootstrap methods and their
-/// application", 1997, section 3.8).
-pub(crate) fn by_picture(pictures: &[String], pairs: Vec<Pair>) -> Vec<Pair> {
+/// The samples of each picture: they are not independent, so that they are drawn together (a cluster
+/// bootstrap: Davison and Hinkley, "Bootstrap methods and their application", 1997, section 3.8).
+pub(crate) fn by_picture(pictures: &[String], pairs: Vec<Pair>) -> Vec<Vec<Pair>> {
     let mut places = HashMap::new();
-    let mut sums: Vec<Pair> = Vec::new();
+    let mut groups: Vec<Vec<Pair>> = Vec::new();
     for (picture, pair) in pictures.iter().zip(pairs) {
-        match places.entry(picture) {
-            Entry::Vacant(place) => {
-                place.insert(sums.len());
-                sums.push(pair);
-            }
-            Entry::Occupied(place) => {
-                let sum = &mut sums[*place.get()];
-                sum.value += pair.value;
-                sum.baseline += pair.baseline;
-            }
+        let place = *places.entry(picture).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some(group) => group.push(pair),
+            None => groups.push(vec![pair]),
         }
     }
-    sums
+    groups
+}
+
+/// The sums over the samples of each picture.
+pub(crate) fn sums_by_picture(pictures: &[String], pairs: Vec<Pair>) -> Vec<Pair> {
+    let sum = |group: &[Pair]| Pair {
+        value: group.iter().map(|pair| pair.value).sum(),
+        baseline: group.iter().map(|pair| pair.baseline).sum(),
+    };
+    by_picture(pictures, pairs).iter().map(|group| sum(group)).collect()
 }
 
 /// A model without a single right answer has nothing to keep.

@@ -38,7 +38,8 @@ impl MacModel {
         })
     }
 
-    /// Stem and projection of one picture of `grid` tokens (16 pixels a side each).
+    /// Stem and projection of one picture of `grid` tokens, 16 pixels a side each; a size in between
+    /// counts as the next one.
     pub fn stem(&self, grid: Grid) -> u64 {
         let pixels = |stride: u64| {
             let scale = 16 / stride;

@@ -9,12 +9,14 @@ pub(crate) fn learning_rate(config: &OptimizerConfig, step: u64, steps: u64) -> 
         return config.learning_rate * (step + 1) as f32 / warmup as f32;
     }
     let progress = step as f32 / steps.max(1) as f32;
+    let warm = warmup as f32 / steps.max(1) as f32;
     let factor = match config.decay {
-        Decay::Linear if progress < config.constant_share => 1.0,
-        Decay::Linear => (1.0 - progress) / (1.0 - config.constant_share).max(f32::EPSILON),
+        Decay::Linear => {
+            let start = config.constant_share.max(warm);
+            if progress < start { 1.0 } else { (1.0 - progress) / (1.0 - start).max(f32::EPSILON) }
+        }
         Decay::Cosine => {
-            let start = warmup as f32 / steps.max(1) as f32;
-            let share = (progress - start) / (1.0 - start).max(f32::EPSILON);
+            let share = (progress - warm) / (1.0 - warm).max(f32::EPSILON);
             0.5 + 0.5 * (std::f32::consts::PI * share.min(1.0)).cos()
         }
     };
@@ -31,6 +33,14 @@ mod tests {
         let rate = |step| learning_rate(&config, step, 100) / config.learning_rate;
         assert_eq!((rate(0), rate(9), rate(59)), (0.1, 1.0, 1.0));
         assert!((rate(80) - 0.5).abs() < 1e-3 && rate(99) < 0.03);
+    }
+
+    #[test]
+    fn the_rate_does_not_jump_where_the_warm_up_is_long() {
+        let config = OptimizerConfig { warmup_steps: 75, ..OptimizerConfig::default() };
+        let rate = |step| learning_rate(&config, step, 100) / config.learning_rate;
+        assert_eq!((rate(74), rate(75)), (1.0, 1.0));
+        assert!((rate(80) - 0.8).abs() < 1e-3 && rate(99) < 0.05);
     }
 
     #[test]

@@ -53,17 +53,27 @@ impl CaptionReward {
         }
         let words: Vec<Vec<Vec<String>>> = references
             .iter()
-            .map(|sample| sample.iter().map(|it| tokenize(it)).collect())
+            .map(|sample| sample.iter().map(|text| ended_words(text)).collect())
             .collect();
         let frequencies = CiderFrequencies::new(&words);
         Ok(Self { interface: Arc::clone(interface), frequencies })
     }
 
-    /// The reward of a caption, 0 to 10: its tokens without BOS and EOS, and the references' words.
-    fn of(&self, caption: &[u32], references: &[Vec<String>]) -> f32 {
-        let words = tokenize(&self.interface.tokenizer.decode(caption));
+    /// The reward of a caption, 0 to 10: its tokens without BOS and EOS, whether it came to its end, and
+    /// the references' words with theirs.
+    fn of(&self, (caption, is_ended): (&[u32], bool), references: &[Vec<String>]) -> f32 {
+        let text = self.interface.tokenizer.decode(caption);
+        let words = if is_ended { ended_words(&text) } else { tokenize(&text) };
         self.frequencies.score(references, &words).cider_d as f32
     }
+}
+
+/// Words with a last one for the end, which is rewarded like any other: else a caption that breaks off
+/// would lose too little (OFA's `scst_loss` does so too, whether a caption was cut off or not).
+fn ended_words(text: &str) -> Vec<String> {
+    let mut words = tokenize(text);
+    words.push("<eos>".into());
+    words
 }
 
 /// A caption that the model sampled.
@@ -111,15 +121,16 @@ impl CaptionReward {
         let references: Vec<Vec<Vec<String>>> = batch
             .captions
             .iter()
-            .map(|caption| caption.references.iter().map(|text| tokenize(text)).collect())
+            .map(|caption| caption.references.iter().map(|text| ended_words(text)).collect())
             .collect();
         let rewards: Vec<f32> = written
             .iter()
             .zip(references.iter().cycle())
             .map(|(tokens, references)| {
+                let is_ended = tokens.last() == Some(&batch.eos);
                 let caption: Vec<u32> =
                     tokens.iter().copied().filter(|token| *token != batch.eos).collect();
-                self.of(&caption, references)
+                self.of((&caption, is_ended), references)
             })
             .collect();
         let (greedy, sampled) = rewards.split_at(pictures.len());
@@ -259,11 +270,16 @@ mod tests {
         let references: Vec<Vec<String>> =
             ["a large red ring", "two small blue squares"].map(|text| vec![text.to_owned()]).into();
         let reward = CaptionReward::new(&interface, &references).unwrap();
-        let worth =
-            |text: &str| reward.of(&interface.caption(text), &[tokenize("a large red ring")]);
-        assert!((worth("a large red ring") - 10.0).abs() < 1e-3);
-        assert!(worth("a large") > 0.5 && worth("a large") < 9.0);
-        assert_eq!(worth("two green crosses"), 0.0);
+        let worth = |text: &str, is_ended| {
+            let caption = interface.caption(text);
+            reward.of((&caption, is_ended), &[ended_words("a large red ring")])
+        };
+        assert!((worth("a large red ring", true) - 10.0).abs() < 1e-3);
+        assert!(worth("a large", true) > 0.5 && worth("a large", true) < 9.0);
+        assert_eq!(worth("two green crosses", false), 0.0);
+        // What breaks off is worth less than what ends, and less than the end left out alone.
+        assert!(worth("a large red ring", false) < 9.0);
+        assert!(worth("a large red ring and a", true) < worth("a large red ring", true) - 2.0);
     }
 
     #[test]

@@ -83,6 +83,10 @@ impl PartialFolder {
         let replaced = self.path.join("replaced");
         let existed = target.exists();
         if existed {
+            // Of a run that was stopped when the target was there already.
+            if replaced.exists() {
+                fs::remove_dir_all(&replaced).map_err(PullError::disk("remove", &replaced))?;
+            }
             fs::rename(target, &replaced).map_err(PullError::disk("replace", target))?;
         }
         if let Err(error) = fs::rename(&model, target) {

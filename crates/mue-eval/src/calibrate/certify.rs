@@ -17,7 +17,7 @@
 use mue_engine::{Engine, ExitChoice, OperatingPoint};
 
 use super::CalibrationPlan;
-use crate::measure::{by_picture, layers, macs, mean};
+use crate::measure::{layers, macs, mean, sums_by_picture};
 use crate::search::{Trial, frontier};
 use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score};
 
@@ -40,8 +40,9 @@ pub(super) fn certify(
 ) -> Result<Vec<OperatingPoint>, EvalError> {
     let mut ways = vec![ExitChoice::Off];
     ways.extend(ladder.iter().map(|trial| ExitChoice::Rules(trial.rules.clone())));
-    let certified = data.picture_border(plan.search)?..data.len();
-    let answers = answer(engine, (data, certified), &ways)?;
+    let mut answers = answer(engine, (data, plan.search..data.len()), &ways)?;
+    // What the rules were chosen on is no evidence for them, whatever else is asked about it.
+    answers.leave_out(&data.pictures(0..plan.search)?);
     let scored = score(&answers.truths, &answers.replies)?;
     let Some((full, exits)) = scored.split_first() else { return Ok(Vec::new()) };
     let macs_full = mean(answers.replies.iter().take(1).flatten().map(macs));
@@ -74,7 +75,7 @@ fn bound(
     plan: &CalibrationPlan,
 ) -> Result<f64, BootstrapError> {
     let samples = pairs.len();
-    let mut pairs = by_picture(pictures, pairs);
+    let mut pairs = sums_by_picture(pictures, pairs);
     let fresh = (plan.fresh * pairs.len()).div_ceil(samples.max(1));
     let baseline = mean(pairs.iter().map(|pair| pair.baseline));
     pairs.push(Pair { value: 0.0, baseline });

@@ -16,7 +16,7 @@ use crate::{EvalData, EvalError};
 /// How to calibrate.
 #[derive(Clone, Debug)]
 pub struct CalibrationPlan {
-    /// Samples to search on, the first of the data; the others certify, from the next picture on.
+    /// Samples to search on, the first of the data; those of other pictures certify.
     pub search: usize,
     /// What `auto` is to keep: quality relative to full depth.
     pub promise: f64,

@@ -6,7 +6,9 @@ use mue_engine::{BranchRule, ExitChoice, ExitRules};
 use super::choose::{Choice, LEVELS};
 use super::{Comparison, Contender, Frontier, FrontierPlan, GridPoint, Row, Rule};
 use crate::answers::{Way, ask};
-use crate::measure::{ExitLayers, by_picture, layers, macs, mean, median, pairs, retention, saved};
+use crate::measure::{
+    ExitLayers, by_picture, layers, macs, mean, median, pairs, retention, saved, sums_by_picture,
+};
 use crate::search::{Candidates, Depths, Ground, Search};
 use crate::{BootstrapError, EvalData, EvalError, latency, score};
 
@@ -83,7 +85,7 @@ pub(super) fn measure(
     for (way, entry) in entries.into_iter().enumerate() {
         let (scored, replies) = (&scores[way], &answers.replies[way]);
         let samples = pairs(scored.samples.iter().copied(), scores[0].samples.iter().copied());
-        let retention = retention(&plan.bootstrap, &by_picture(&answers.pictures, samples))?;
+        let retention = retention(&plan.bootstrap, &sums_by_picture(&answers.pictures, samples))?;
         let exit_layers = ExitLayers::of(replies);
         let kept = retention.map(|interval| interval.estimate);
         let (macs_saved, wall_saved) = measured.less(way, 0)?;
@@ -134,9 +136,10 @@ impl Measured<'_> {
     ) -> Result<(crate::Interval, crate::Interval), BootstrapError> {
         let both =
             |values: &[Vec<f64>]| pairs(values[row].iter().copied(), values[than].iter().copied());
-        let bootstrap = &self.plan.bootstrap;
-        let macs = saved(bootstrap.ratio(&by_picture(self.pictures, both(&self.costs)))?);
-        Ok((macs, saved(bootstrap.median_ratio(&both(&self.clocks))?)))
+        let (bootstrap, pictures) = (&self.plan.bootstrap, self.pictures);
+        let macs = bootstrap.ratio(&sums_by_picture(pictures, both(&self.costs)))?;
+        let wall = bootstrap.median_ratio(&by_picture(pictures, both(&self.clocks)))?;
+        Ok((saved(macs), saved(wall)))
     }
 
     fn comparisons(&self, rows: &[Row]) -> Result<Vec<Comparison>, BootstrapError> {
