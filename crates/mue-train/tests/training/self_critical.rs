@@ -112,9 +112,9 @@ fn the_second_stage_raises_the_reward() {
     let mut first = trainer(first_stage(250), None);
     let (rewards, _) = run(&mut first, folder().path());
     assert!(rewards.is_empty(), "nothing is sampled in the first stage");
-    let (rewards, _) = run(&mut trainer(second_stage(60), Some(&first)), folder().path());
+    let (rewards, _) = run(&mut trainer(second_stage(160), Some(&first)), folder().path());
     let mean = |rewards: &[f32]| rewards.iter().sum::<f32>() / rewards.len() as f32;
-    let (before, after) = (mean(&rewards[..5]), mean(&rewards[55..]));
+    let (before, after) = (mean(&rewards[..5]), mean(&rewards[155..]));
     // Half of what was learned first is true; the reward tells which half.
     assert!(before < 7.0 && after > before + 1.5, "{before} to {after}: {rewards:?}");
 }
