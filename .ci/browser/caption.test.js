@@ -104,6 +104,54 @@ test("thresholds begin where something leaves, and the text has one where there 
   await playground.close();
 });
 
+test("a question that is pending when its tab is left is asked on return, with its own exits", async () => {
+  const playground = await shared.start();
+  const { page } = playground;
+  await playground.mode("thresholds");
+  await playground.captioned();
+  const asked = [];
+  await page.route("**/v1/caption", (route) => {
+    asked.push(form(route));
+    return route.continue();
+  });
+  await page.evaluate(() => {
+    const slider = document.getElementById("threshold-decoder");
+    slider.value = 0;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+    document.getElementById("tab-entailment").click();
+    // Begins after the page's own timer and lasts longer.
+    return new Promise((resolve) => { setTimeout(resolve, 200); });
+  });
+  await playground.judged();
+  assert.deepEqual(asked, []);
+  await page.click("#tab-caption");
+  await playground.captioned();
+  assert.equal(asked.length, 1, "full depth is known");
+  assert.match(asked[0], /"decoder":-1/);
+  assert.doesNotMatch(asked[0], /"text":/);
+  assert((await playground.layers()).every((layer) => layer === 1));
+  await playground.close();
+});
+
+test("a number that cannot be asked for is said to be, and is not asked", async () => {
+  const { models: [{ limits }] } = await (await fetch(`${shared.url}/v1/models`)).json();
+  const playground = await shared.start();
+  const { page } = playground;
+  const asked = [];
+  await page.route("**/v1/caption", (route) => {
+    asked.push(/name="beam_size"\r\n\r\n(\d+)/.exec(form(route))[1]);
+    return route.continue();
+  });
+  await page.fill("#beam", String(limits.beam_size_max + 1));
+  assert.match(await page.textContent("#search-note"), /^Beams: ./);
+  assert.equal(await page.getAttribute("#beam", "aria-invalid"), "true");
+  await page.fill("#beam", "1");
+  await playground.captioned();
+  assert.equal(await page.textContent("#search-note"), "");
+  assert.deepEqual(new Set(asked), new Set(["1"]));
+  await playground.close();
+});
+
 test("full depth saves nothing and has the same words", async () => {
   const playground = await shared.start();
   await playground.mode("off");

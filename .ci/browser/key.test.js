@@ -14,6 +14,9 @@ test("a key is asked for, tried, and kept for the tab", async () => {
   const { page } = playground;
   await page.goto(shared.url);
   await page.waitForSelector("#key-form:visible");
+  await page.fill("#key", "10 €");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("#key-note:has-text('ASCII')");
   await page.fill("#key", "open");
   await page.keyboard.press("Enter");
   await page.waitForSelector("#key-note:has-text('does not know that key')");

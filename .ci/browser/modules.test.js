@@ -56,7 +56,7 @@ test("a slider of thresholds goes both ways", async () => {
 test("numbers in words", async () => {
   const words = await inPage(async () => {
     const { macs, ms, percent, layer, plural } = await import("/playground/format.js");
-    return [macs(67196416), macs(6.12e10), macs(12), ms(4.26), ms(42.6), ms(1183), percent(0.2227), layer(4), layer(4.6), plural(1, "word"), plural(2, "word")];
+    return [macs(67196416), macs(6.12e10), macs(12), macs(999.7e6), ms(999.7), ms(4.26), ms(42.6), ms(1183), percent(0.2227), layer(4), layer(4.6), plural(1, "word"), plural(2, "word")];
   });
-  assert.deepEqual(words, ["67.2 M", "61.2 G", "12.0", "4.3 ms", "43 ms", "1.18 s", "22 %", "4", "4.6", "1 word", "2 words"]);
+  assert.deepEqual(words, ["67.2 M", "61.2 G", "12.0", "1.00 G", "1.00 s", "4.3 ms", "43 ms", "1.18 s", "22 %", "4", "4.6", "1 word", "2 words"]);
 });

@@ -78,6 +78,27 @@ test("a server that is gone is said to be", async () => {
   await playground.close(["net::ERR_FAILED"]);
 });
 
+test("where full depth fails, the caption stays", async () => {
+  const playground = await shared.open();
+  const { page } = playground;
+  const problem = { code: "queue_full", title: "The queue is full", status: 429 };
+  await page.route("**/v1/caption", (route) => {
+    const streams = route.request().postDataBuffer().toString("latin1").includes('name="stream"');
+    const refusal = { status: 429, contentType: "application/problem+json", body: JSON.stringify(problem) };
+    return streams ? route.continue() : route.fulfill(refusal);
+  });
+  await page.goto(playground.url);
+  await page.waitForSelector("#full-problem:has-text('queue is full')");
+  assert(await page.isVisible("#early-tokens .token"));
+  assert(await page.isHidden("#caption-saved"));
+  await page.unroute("**/v1/caption");
+  await page.click("#full-problem button");
+  await playground.captioned();
+  assert(await page.isHidden("#full-problem"));
+  assert.equal(await page.evaluate(() => document.activeElement.id), "work");
+  await playground.close(["the server responded with a status of 429"]);
+});
+
 test("a stream that breaks off is no answer", async () => {
   const playground = await shared.start();
   const { page } = playground;

@@ -1,11 +1,11 @@
 //! `mue bench`: the service under load.
 
 mod measure;
+mod page;
 mod server;
 
-use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use clap::Args;
@@ -30,9 +30,10 @@ highest, in turn. Pictures are distinct until all have come once; a server at --
 that come again from its cache.
 
 --overhead sends lone requests and reports their latency without the engine's own time (preprocess,
-encode and decode of timing_ms). --overload measures the capacity (15 s at most), sends many times
-as much for --seconds, and holds the server to its targets; the exit code is 1 if any answer is not
-200, 429 or 504, or if there is none.";
+encode and decode of timing_ms; preprocess includes its wait for a thread). --overload measures the
+capacity (it sends for 15 s at most, and awaits what is under way then), sends many times as much for
+--seconds, and holds the server to its targets; the exit code is 1 if any answer is not 200, 429 or
+504, if there is none, or if a health check fails.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,8 +50,8 @@ pub(crate) struct BenchArgs {
     /// Load the server at this address, instead of one in this process
     #[arg(long, value_name = "URL")]
     url: Option<String>,
-    /// API key of that server
-    #[arg(long, value_name = "KEY", env = "MUE_BENCH_KEY", hide_env_values = true)]
+    /// API key of that server [default: MUE_BENCH_KEY of the environment]
+    #[arg(long, value_name = "KEY", requires = "url")]
     key: Option<String>,
     /// Model folder, as `mue import` writes it [default: the demo model in this binary]
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
@@ -97,7 +98,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "1024", value_parser = count)]
     in_flight_max: usize,
     /// Measure what the service adds to the engine's own time
-    #[arg(long, conflicts_with_all = ["overload", "rates"])]
+    #[arg(
+        long,
+        conflicts_with_all = ["overload", "rates", "shares", "seed", "callers", "in_flight_max"]
+    )]
     overhead: bool,
     /// Send this multiple of the capacity [default: 10]
     #[arg(
@@ -106,7 +110,7 @@ pub(crate) struct BenchArgs {
         num_args = 0..=1,
         default_missing_value = "10",
         value_parser = rate,
-        conflicts_with = "rates"
+        conflicts_with_all = ["rates", "shares"]
     )]
     overload: Option<f64>,
     /// Write a page with plots
@@ -117,6 +121,15 @@ pub(crate) struct BenchArgs {
     json: bool,
 }
 
+impl BenchArgs {
+    /// That of the command line, which is only taken with an address, or else of the environment,
+    /// where it may be for other runs.
+    fn key(&self) -> Option<String> {
+        let exported = || std::env::var("MUE_BENCH_KEY").ok().filter(|key| !key.is_empty());
+        self.url.as_ref().and_then(|_| self.key.clone().or_else(exported))
+    }
+}
+
 /// Loads a server and prints what was found.
 pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let corpus = Corpus::open(&args.data, args.hypotheses.clone(), args.captions);
@@ -124,24 +137,27 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         user_error(error, "name a folder of pictures with --data, and sentences with --hypothesis")
     })?;
     // Now, so that no load runs for a page that cannot be written.
-    let page = args.html.as_deref().map(create).transpose()?;
+    if let Some(path) = &args.html {
+        page::check(path)?;
+    }
     let runtime = runtime(args).context("cannot start the threads")?;
     let server = match args.url {
         Some(_) => None,
         None => Some(Server::start(args.model.clone(), args.device)?),
     };
     let url = server.as_ref().map_or_else(|| args.url.clone().unwrap_or_default(), Server::url);
-    let client = Client::new(&url, args.key.as_deref())
+    let client = Client::new(&url, args.key().as_deref())
         .map_err(|error| user_error(error, "give an address such as http://127.0.0.1:8080"))?;
     let report = runtime.block_on(measure(args, &client, &mut corpus))?;
     drop(server);
-    if let Some(mut file) = page {
-        let page = html(&report)?.context("there is no curve to plot")?;
-        file.write_all(page.as_bytes()).context("cannot write the page")?;
-    }
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
         false => report.write_text(out)?,
+    }
+    if let Some(path) = &args.html {
+        // First the figures, which a page that cannot be written must not cost.
+        out.flush()?;
+        page::write(path, &html(&report)?.context("there is no curve to plot")?)?;
     }
     let complaints = report.overload.iter().filter_map(|overload| overload.complaint());
     match complaints.reduce(|all, next| format!("{all}; {next}")) {
@@ -158,13 +174,6 @@ fn runtime(args: &BenchArgs) -> std::io::Result<Runtime> {
         Some(_) => Builder::new_current_thread().enable_all().build(),
         None => Runtime::new(),
     }
-}
-
-fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(path).map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
-        user_error(error, "name another file with --html")
-    })
 }
 
 fn rate(text: &str) -> Result<f64, String> {

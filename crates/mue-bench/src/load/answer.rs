@@ -1,6 +1,7 @@
 //! What is read from an answer of the service.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// An answer to a caption or an entailment request; fields that are not read are left out.
 #[derive(Clone, Debug, Deserialize)]
@@ -12,6 +13,8 @@ pub struct Answer {
 
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct ResultJson {
+    /// Only what judges one has it.
+    pub(super) hypothesis: Option<IgnoredAny>,
     pub(super) exit: ExitJson,
     pub(super) compute: ComputeJson,
 }
@@ -73,7 +76,7 @@ impl TimingJson {
 pub(super) mod tests {
     use super::*;
 
-    /// An answer that left the image and the text branch at a layer of 3, and whose tokens left at
+    /// A caption that left the image and the text branch at a layer of 3, and whose tokens left at
     /// others; every layer is worth 10 of 90 MACs.
     pub(in crate::load) fn answer(encoder_layer: usize, tokens: &[usize]) -> Answer {
         let depth = serde_json::json!({"layer": encoder_layer, "layers": 3});
@@ -91,6 +94,27 @@ pub(super) mod tests {
             "batch": {"cohort_rows": 1, "decode_steps": 2, "decode_rows_mean": 2.0},
         }))
         .expect("the answer is of the service's form")
+    }
+
+    /// The same of an entailment, which has one token.
+    pub(in crate::load) fn verdict(encoder_layer: usize, token: usize) -> Answer {
+        let mut answer = answer(encoder_layer, &[token]);
+        answer.results.iter_mut().for_each(|result| result.hypothesis = Some(IgnoredAny));
+        answer
+    }
+
+    #[test]
+    fn a_hypothesis_tells_a_verdict_from_a_caption() {
+        let depth = r#"{"layer": 1, "layers": 3}"#;
+        let rest = format!(
+            r#""exit": {{"image": {depth}, "text": {depth}, "decoder": {{"layers": 3, "tokens": []}}}},
+               "compute": {{"macs": 1, "macs_full": 2}}}}"#
+        );
+        let is_verdict = |head: &str| {
+            let result: ResultJson = serde_json::from_str(&format!("{{{head}{rest}")).unwrap();
+            result.hypothesis.is_some()
+        };
+        assert!(is_verdict(r#""hypothesis": "a dog","#) && !is_verdict(r#""caption": "a dog","#));
     }
 
     #[test]

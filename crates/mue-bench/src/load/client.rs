@@ -26,6 +26,9 @@ pub enum ClientError {
     /// The address is none that this client can ask.
     #[error("{0:?} is no address such as http://127.0.0.1:8080; https is not supported")]
     Address(String),
+    /// The address goes on behind the server's name.
+    #[error("{0:?} has a path, and routes such as /v1/caption are asked for without one")]
+    Path(String),
     /// The key cannot be sent.
     #[error("the API key has characters that no header may have")]
     Key,
@@ -91,6 +94,9 @@ impl Client {
         let base: Uri = url.parse().map_err(|_| refused())?;
         if base.scheme() != Some(&Scheme::HTTP) || base.authority().is_none() {
             return Err(refused());
+        }
+        if base.path_and_query().is_some_and(|path| path.as_str() != "/") {
+            return Err(ClientError::Path(url.to_owned()));
         }
         let bearer = |key| HeaderValue::try_from(format!("Bearer {key}"));
         let authorization = key.map(bearer).transpose().map_err(|_| ClientError::Key)?;
@@ -178,12 +184,15 @@ mod tests {
         for url in ["", "127.0.0.1:8080", "https://example.org", "ftp://example.org", "/v1"] {
             assert!(matches!(Client::new(url, None), Err(ClientError::Address(_))), "{url}");
         }
+        for url in ["http://localhost/some/prefix", "http://localhost/?a=b"] {
+            assert!(matches!(Client::new(url, None), Err(ClientError::Path(_))), "{url}");
+        }
         let broken = Client::new("http://localhost", Some("a\nb"));
         assert!(matches!(broken, Err(ClientError::Key)));
     }
 
     #[test]
-    fn routes_replace_the_path_of_an_address() {
+    fn routes_follow_the_address() {
         let client = Client::new("http://localhost:1/", Some("secret")).unwrap();
         assert_eq!(client.uri("/v1/caption"), "http://localhost:1/v1/caption");
     }

@@ -1,7 +1,7 @@
 //! The pictures and sentences that requests are about.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use mue_data::datasets::DataSpec;
 use mue_data::scenes::SceneSet;
 
 use super::exits::ExitSetting;
-use super::request::{Ask, Task};
+use super::request::Ask;
 
 /// Names of files that are sent, by their ends.
 const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
@@ -28,19 +28,21 @@ const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "
 #[derive(Debug)]
 pub struct Corpus {
     source: Source,
-    hypotheses: Vec<String>,
+    hypotheses: Vec<Arc<str>>,
     captions: f64,
     /// Made so far, in their order.
     pictures: Vec<Arc<Picture>>,
     asked: usize,
+    /// Entailments among the requests made so far.
+    judged: usize,
 }
 
-/// A picture ready to be sent, and what is judged about it.
+/// A picture ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Picture {
     pub(super) base64: Bytes,
-    /// Empty if only captions are asked for.
-    pub(super) hypothesis: String,
+    /// What a scene itself gives to be judged; empty for a file.
+    hypothesis: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -74,11 +76,12 @@ pub enum CorpusError {
 
 impl Corpus {
     /// Scenes, or the pictures of a folder; of the requests, a share of `captions` (0 to 1) asks for
-    /// captions and the rest judges hypotheses, which without any given are the scenes' own.
+    /// captions and the rest judges hypotheses in turn, which without any given are the scenes' own.
     ///
     /// # Errors
     ///
-    /// If a folder cannot be read or is empty, or has no hypothesis and needs one.
+    /// If a folder or a picture in it cannot be read, or the folder is empty, or has no hypothesis
+    /// and needs one.
     pub fn open(
         data: &DataSpec,
         hypotheses: Vec<String>,
@@ -91,7 +94,8 @@ impl Corpus {
         if matches!(source, Source::Files(_)) && hypotheses.is_empty() && captions < 1.0 {
             return Err(CorpusError::NoHypothesis);
         }
-        Ok(Self { source, hypotheses, captions, pictures: Vec::new(), asked: 0 })
+        let hypotheses = hypotheses.into_iter().map(Arc::from).collect();
+        Ok(Self { source, hypotheses, captions, pictures: Vec::new(), asked: 0, judged: 0 })
     }
 
     /// Pictures that there are.
@@ -118,41 +122,52 @@ impl Corpus {
             let picture = self.make(index)?;
             self.pictures.push(Arc::new(picture));
         }
-        let asks = (self.asked..self.asked + count).map(|place| Ask {
-            task: self.task(place),
-            picture: Arc::clone(&self.pictures[place % self.pictures.len()]),
-            exit: exit.clone(),
+        let exit = Arc::new(exit.clone());
+        Ok((0..count).map(|_| self.ask(&exit)).collect())
+    }
+
+    /// About the next picture. Each pass over the pictures begins one task later, so that a picture
+    /// is not always asked about in the same way.
+    fn ask(&mut self, exit: &Arc<ExitSetting>) -> Ask {
+        let (pass, index) = (self.asked / self.pictures(), self.asked % self.pictures());
+        let picture = Arc::clone(&self.pictures[index]);
+        let hypothesis = (!self.is_caption(index + pass)).then(|| {
+            let given = self.hypotheses.get(self.judged % self.hypotheses.len().max(1));
+            self.judged += 1;
+            Arc::clone(given.unwrap_or(&picture.hypothesis))
         });
-        let asks = asks.collect();
-        self.asked += count;
-        Ok(asks)
+        self.asked += 1;
+        Ask { picture, hypothesis, exit: Arc::clone(exit) }
     }
 
     /// Spread evenly: a request asks for a caption when their share passes a whole.
-    fn task(&self, place: usize) -> Task {
+    fn is_caption(&self, place: usize) -> bool {
         let captions = |requests: usize| (requests as f64 * self.captions).floor();
-        match captions(place + 1) > captions(place) {
-            true => Task::Caption,
-            false => Task::Entailment,
-        }
+        captions(place + 1) > captions(place)
     }
 
     fn make(&self, index: usize) -> Result<Picture, CorpusError> {
-        let given = self.hypotheses.get(index % self.hypotheses.len().max(1)).cloned();
         match &self.source {
             Source::Scenes { set, .. } => {
                 let scene = set.scene(index as u64);
-                let own = || scene.hypotheses(1).pop().map(|own| own.text).unwrap_or_default();
+                let own = scene.hypotheses(1).pop().map(|own| own.text).unwrap_or_default();
                 let base64 = BASE64_STANDARD.encode(png(&scene.image())?).into();
-                Ok(Picture { base64, hypothesis: given.unwrap_or_else(own) })
+                Ok(Picture { base64, hypothesis: own.into() })
             }
             Source::Files(paths) => {
                 let path = &paths[index];
                 let bytes = fs::read(path).map_err(unreadable(path))?;
                 let base64 = BASE64_STANDARD.encode(bytes).into();
-                Ok(Picture { base64, hypothesis: given.unwrap_or_default() })
+                Ok(Picture { base64, hypothesis: Arc::default() })
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Picture {
+    pub(super) fn made_up(base64: &'static str) -> Self {
+        Self { base64: base64.into(), hypothesis: Arc::default() }
     }
 }
 
@@ -168,9 +183,10 @@ fn png(picture: &RgbImage) -> Result<Vec<u8>, image::ImageError> {
     Ok(bytes)
 }
 
-/// The pictures of a folder by name; one file is itself.
+/// The pictures of a folder by name; one file is itself. All can be opened.
 fn pictures_in(path: &Path) -> Result<Vec<PathBuf>, CorpusError> {
     if path.is_file() {
+        File::open(path).map_err(unreadable(path))?;
         return Ok(vec![path.to_owned()]);
     }
     let entries = fs::read_dir(path).map_err(unreadable(path))?;
@@ -178,9 +194,12 @@ fn pictures_in(path: &Path) -> Result<Vec<PathBuf>, CorpusError> {
     let mut paths = paths.map_err(unreadable(path))?;
     paths.retain(|path| {
         let ending = path.extension().and_then(OsStr::to_str).map(str::to_lowercase);
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) && path.is_file()
     });
     paths.sort();
+    for path in &paths {
+        File::open(path).map_err(unreadable(path))?;
+    }
     match paths.is_empty() {
         true => Err(CorpusError::Empty(path.to_owned())),
         false => Ok(paths),
@@ -223,8 +242,29 @@ mod tests {
     fn tasks_are_mixed_as_asked() {
         for (captions, expected) in [(0.0, 0), (0.25, 2), (1.0, 8)] {
             let asks = scenes(2, captions).asks(8, &off()).unwrap();
-            let found = asks.iter().filter(|ask| ask.task == Task::Caption).count();
+            let found = asks.iter().filter(|ask| ask.hypothesis.is_none()).count();
             assert_eq!(found, expected, "{captions}");
+        }
+    }
+
+    #[test]
+    fn every_hypothesis_is_judged_whatever_the_mix() {
+        let given = ["a dog", "a cat"].map(str::to_owned).to_vec();
+        let mut corpus =
+            Corpus::open(&"scenes:seed=1,count=4".parse().unwrap(), given, 0.5).unwrap();
+        let asks = corpus.asks(8, &off()).unwrap();
+        let judged: Vec<_> = asks.iter().filter_map(|ask| ask.hypothesis.as_deref()).collect();
+        assert_eq!(judged, ["a dog", "a cat", "a dog", "a cat"]);
+    }
+
+    #[test]
+    fn a_picture_that_comes_again_is_asked_about_in_another_way() {
+        for count in [3, 4] {
+            let asks = scenes(count, 0.5).asks(2 * count, &off()).unwrap();
+            for (first, second) in asks[..count].iter().zip(&asks[count..]) {
+                assert_eq!(first.picture, second.picture);
+                assert_ne!(first.hypothesis.is_some(), second.hypothesis.is_some(), "{count}");
+            }
         }
     }
 
@@ -233,14 +273,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spec = DataSpec::Path(folder.path().to_owned());
         fs::write(folder.path().join("notes.txt"), "not sent").unwrap();
+        fs::create_dir(folder.path().join("folder.png")).unwrap();
         assert!(matches!(Corpus::open(&spec, Vec::new(), 1.0), Err(CorpusError::Empty(_))));
         fs::write(folder.path().join("b.PNG"), "b").unwrap();
         fs::write(folder.path().join("a.jpg"), "a").unwrap();
         assert!(matches!(Corpus::open(&spec, Vec::new(), 0.5), Err(CorpusError::NoHypothesis)));
         let mut corpus = Corpus::open(&spec, vec!["a dog".to_owned()], 0.5).unwrap();
         let asks = corpus.asks(2, &off()).unwrap();
-        let of = |ask: &Ask| (ask.picture.base64.clone(), ask.picture.hypothesis.clone());
-        assert_eq!(of(&asks[0]), (BASE64_STANDARD.encode("a").into(), "a dog".to_owned()));
-        assert_eq!(of(&asks[1]).0, BASE64_STANDARD.encode("b"));
+        let pictures: Vec<_> = asks.iter().map(|ask| &ask.picture.base64).collect();
+        assert_eq!(pictures, [&BASE64_STANDARD.encode("a"), &BASE64_STANDARD.encode("b")]);
+        assert_eq!(asks[0].hypothesis.as_deref(), Some("a dog"));
     }
 }

@@ -69,6 +69,16 @@ pub enum LoadError {
     /// No request of a warm-up or a closed loop was answered.
     #[error("the server answers no request: {0}")]
     NoAnswer(String),
+    /// Too few requests of a closed loop were answered for the rest to be all that the server can.
+    #[error("{refused} of {requests} requests that measure the saturation had no answer: {first}")]
+    Refused {
+        /// Without an answer of status 200.
+        refused: usize,
+        /// All that were sent.
+        requests: usize,
+        /// Why the first of them had none.
+        first: String,
+    },
 }
 
 /// Measures every exit setting at every rate, telling `progress` what comes next.
@@ -78,7 +88,8 @@ pub enum LoadError {
 ///
 /// # Errors
 ///
-/// If a picture cannot be had, or the server answers nothing at all before the load begins.
+/// If a picture cannot be had, or before the load begins the server answers nothing at all, or
+/// refuses more than a few requests of a closed loop.
 pub async fn curve(
     client: &Client,
     corpus: &mut Corpus,

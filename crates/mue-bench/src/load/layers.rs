@@ -9,7 +9,8 @@ use super::answer::ResultJson;
 pub struct Layers {
     /// Of images, one each.
     pub image: BranchLayers,
-    /// Of texts, one each; in joint encoding they leave with the image.
+    /// Of hypotheses, one each; in joint encoding they leave with the image. The prompt of captions
+    /// is left out: it is the same each time and encoded once.
     pub text: BranchLayers,
     /// Of generated tokens; an entailment has one.
     pub decoder: BranchLayers,
@@ -35,7 +36,9 @@ impl Layers {
     pub(super) fn add(&mut self, result: &ResultJson) {
         let exit = &result.exit;
         self.image.add(exit.image.layer, exit.image.layers);
-        self.text.add(exit.text.layer, exit.text.layers);
+        if result.hypothesis.is_some() {
+            self.text.add(exit.text.layer, exit.text.layers);
+        }
         for token in &exit.decoder.tokens {
             self.decoder.add(token.layer, exit.decoder.layers);
         }
@@ -102,23 +105,26 @@ impl Serialize for BranchLayers {
 
 #[cfg(test)]
 mod tests {
-    use super::super::answer::tests::answer;
+    use super::super::answer::tests::{answer, verdict};
     use super::*;
 
     #[test]
     fn rows_are_counted_by_layer_and_tokens_one_by_one() {
         let mut layers = Layers::default();
         layers.add(&answer(1, &[1, 3, 3]).results[0]);
-        layers.add(&answer(3, &[2]).results[0]);
+        layers.add(&verdict(3, 2).results[0]);
         assert_eq!(layers.image.counts(), [0, 1, 0, 1]);
         assert_eq!((layers.image.mean(), layers.image.layers()), (2.0, 3));
         assert_eq!(layers.decoder.counts(), [0, 1, 1, 2]);
         assert_eq!(layers.decoder.mean(), 9.0 / 4.0);
 
+        // A caption's text is the prompt.
+        assert_eq!(layers.text.counts(), [0, 0, 0, 1]);
+
         let mut both = Layers::default();
         both.merge(&layers);
         both.merge(&layers);
         assert_eq!(both.decoder.counts(), [0, 2, 2, 4]);
-        assert_eq!(serde_json::to_value(&both).unwrap()["text"]["mean"], 2.0);
+        assert_eq!(serde_json::to_value(&both).unwrap()["text"]["mean"], 3.0);
     }
 }

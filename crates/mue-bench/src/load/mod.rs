@@ -47,6 +47,6 @@ pub use percentiles::Percentiles;
 pub use point::{Point, Stages};
 pub use probe::Health;
 pub use report::{PlotError, Report, Setup, html};
-pub use request::{Ask, Outcome, Sent, Task};
+pub use request::{Ask, Outcome, Sent};
 pub use sockets::in_flight_within;
 pub use targets::Target;

@@ -11,7 +11,6 @@ use super::curve::LoadError;
 use super::exits::ExitSetting;
 use super::percentiles::Percentiles;
 use super::point::millis;
-use super::request::Outcome;
 
 /// Requests before anything is measured: the first ones open the connection and fill tables.
 const WARM_UP: usize = 20;
@@ -20,9 +19,11 @@ const WARM_UP: usize = 20;
 ///
 /// `latency` is what the client sees, from before it writes the body to the last byte of the answer.
 /// `engine` is the server's `preprocess` + `encode` + `decode`: base64, decoding and resizing the
-/// picture, and the model. `overhead` is the difference, request by request: HTTP on both sides, JSON,
-/// the batcher's queue and every change of threads. Of it, `inside` is the server's own (its `total`
-/// without `engine`), from a request's head to its answer before that is written as JSON.
+/// picture, and the model. The server measures `preprocess` from outside: the wait for a place, and the
+/// way to the thread that does it and back, are in it. `overhead` is the difference, request by
+/// request: HTTP on both sides, JSON, the batcher's queue and every other change of threads. Of it,
+/// `inside` is the server's own (its `total` without `engine`), from a request's head to its answer
+/// before that is written as JSON.
 #[derive(Clone, Debug, Serialize)]
 pub struct Overhead {
     /// How requests were asked to exit.
@@ -56,13 +57,7 @@ pub async fn overhead(
     while times.latency.is_empty() || start.elapsed() < span {
         for ask in corpus.asks(1, exit)? {
             let sent = ask.send(client, Instant::now()).await;
-            let timing = match sent.outcome {
-                Outcome::Answered(answer) => answer.timing_ms,
-                Outcome::Refused(status) => {
-                    return Err(LoadError::NoAnswer(format!("status {status}")));
-                }
-                Outcome::Failed(reason) => return Err(LoadError::NoAnswer(reason)),
-            };
+            let timing = sent.outcome.answer().map_err(LoadError::NoAnswer)?.timing_ms;
             times.add(millis(sent.latency), timing.engine_ms(), timing.total);
         }
     }

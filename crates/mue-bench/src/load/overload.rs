@@ -20,7 +20,7 @@ use super::probe::{Health, Probe};
 use super::request::Outcome;
 use super::targets::{SOUND_STATUSES, Target, targets};
 
-/// The capacity needs no longer than this to be found.
+/// No request that measures the capacity is sent later than this.
 const CAPACITY_SPAN_MAX: Duration = Duration::from_secs(15);
 
 /// How often it is said how far the load is.
@@ -86,7 +86,7 @@ pub struct Overload {
 }
 
 impl OverloadPlan {
-    /// How long the capacity is measured.
+    /// For how long the capacity is measured at most, without the answers awaited at its end.
     fn capacity_span(&self) -> Duration {
         self.span.min(CAPACITY_SPAN_MAX)
     }
@@ -96,8 +96,8 @@ impl OverloadPlan {
         let (capacity, span) = (self.capacity_span().as_secs_f64(), self.span.as_secs_f64());
         let Self { times, exit, .. } = self;
         format!(
-            "exits {exit}: about {capacity:.0} s for the capacity, then {span:.0} s at {times} times as \
-             much, {:.0} s in all and some for what is queued",
+            "exits {exit}: requests for at most {capacity:.0} s to find the capacity, then for {span:.0} s \
+             {times} times as many, {:.0} s in all and the time of those under way at the end of each",
             capacity + span
         )
     }
@@ -109,7 +109,7 @@ impl OverloadPlan {
 ///
 /// # Errors
 ///
-/// If a picture cannot be had, or the server answers nothing in the closed loop.
+/// If a picture cannot be had, or the server refuses more than a few requests of the closed loop.
 pub async fn overload(
     client: &Client,
     corpus: &mut Corpus,
@@ -171,6 +171,15 @@ pub async fn overload(
 impl Overload {
     /// What a sound server does not do under overload, in words; `None` if it did none of it.
     pub fn complaint(&self) -> Option<String> {
+        let mut seen = self.unsound_answers();
+        if self.health.failed > 0 {
+            seen.push(format!("{} health checks that failed", self.health.failed));
+        }
+        (!seen.is_empty()).then(|| seen.join(", "))
+    }
+
+    /// Answers that no sound server gives, and requests without one, in words.
+    pub(super) fn unsound_answers(&self) -> Vec<String> {
         let strange = self.statuses.iter().filter(|(status, _)| !SOUND_STATUSES.contains(status));
         let mut seen: Vec<String> = strange
             .map(|(status, count)| format!("{count} answers with status {status}"))
@@ -179,10 +188,7 @@ impl Overload {
             let reason = self.failure.as_deref().unwrap_or("no reason is known");
             seen.push(format!("{} requests without an answer ({reason})", self.failed));
         }
-        if self.health.failed > 0 {
-            seen.push(format!("{} health checks that failed", self.health.failed));
-        }
-        (!seen.is_empty()).then(|| seen.join(", "))
+        seen
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::answer::Answer;
 use super::layers::Layers;
 use super::percentiles::Percentiles;
-use super::request::{Outcome, Sent};
+use super::request::{Outcome, Sent, refusal};
 
 /// What is counted while requests end.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,7 @@ pub(super) struct Tally {
     latencies_ms: Vec<f64>,
     late_ms: Vec<f64>,
     pub(super) statuses: BTreeMap<u16, usize>,
+    refusal: Option<String>,
     pub(super) failed: usize,
     pub(super) failure: Option<String>,
     layers: Layers,
@@ -71,6 +72,8 @@ pub struct Point {
     pub late_ms: Option<Percentiles>,
     /// Answers by status.
     pub statuses: BTreeMap<u16, usize>,
+    /// What the first answer with another status than 200 said.
+    pub refusal: Option<String>,
     /// Requests without a readable answer.
     pub failed: usize,
     /// The reason of one of them.
@@ -98,7 +101,10 @@ impl Tally {
                 self.last = self.last.max(Some(sent.ended));
                 self.read(&answer);
             }
-            Outcome::Refused(status) => *self.statuses.entry(status).or_default() += 1,
+            Outcome::Refused { status, body } => {
+                *self.statuses.entry(status).or_default() += 1;
+                self.refusal.get_or_insert_with(|| refusal(status, &body));
+            }
             Outcome::Failed(reason) => {
                 self.failed += 1;
                 self.failure.get_or_insert(reason);
@@ -162,6 +168,7 @@ impl Tally {
             decode_rows_mean: (answered > 0).then(|| mean(self.decode_rows)),
             late_ms: Percentiles::of(self.late_ms),
             statuses: self.statuses,
+            refusal: self.refusal,
             failed: self.failed,
             failure: self.failure,
             unsent,
@@ -178,7 +185,7 @@ pub(super) fn millis(time: Duration) -> f64 {
 /// Made-up points for tests.
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::answer::tests::answer;
+    use super::super::answer::tests::{answer, verdict};
     use super::*;
 
     /// At a rate, each outcome taking `latency_ms` and ending when it is due.
@@ -187,8 +194,8 @@ pub(super) mod tests {
         let mut tally = Tally::default();
         let outcomes = [
             Outcome::Answered(answer(1, &[1, 3])),
-            Outcome::Answered(answer(3, &[2])),
-            Outcome::Refused(429),
+            Outcome::Answered(verdict(3, 2)),
+            Outcome::Refused { status: 429, body: r#"{"detail": "full"}"#.into() },
             Outcome::Failed("no connection".to_owned()),
         ];
         for (place, outcome) in (1..).zip(outcomes) {
@@ -211,7 +218,7 @@ pub(super) mod tests {
         assert_eq!((point.offered_per_s, point.answered_per_s), (6.0, 1.0));
         assert_eq!(point.statuses, BTreeMap::from([(200, 2), (429, 1)]));
         assert_eq!((point.failed, point.failure.as_deref()), (1, Some("no connection")));
-        assert_eq!(point.unsent, 2);
+        assert_eq!((point.unsent, point.refusal.as_deref()), (2, Some("status 429 (full)")));
     }
 
     #[test]
@@ -219,7 +226,7 @@ pub(super) mod tests {
         let point = point("auto", 6.0, 10);
         let latency = point.latency_ms.unwrap();
         assert_eq!((latency.p50, latency.p99), (10.0, 20.0));
-        assert_eq!(point.layers.image.mean(), 2.0);
+        assert_eq!((point.layers.image.mean(), point.layers.text.mean()), (2.0, 3.0));
         assert_eq!(point.layers.decoder.counts(), [0, 1, 1, 1]);
         // 30 and 90 of 90 each.
         assert!((point.saved.unwrap() - 1.0 / 3.0).abs() < 1e-9);

@@ -7,36 +7,24 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use serde::Deserialize;
 
 use super::answer::Answer;
-use super::client::{Client, ClientError};
+use super::client::{Client, ClientError, Response};
 use super::corpus::Picture;
 use super::exits::ExitSetting;
 
-/// What is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// A picture in words.
-    Caption,
-    /// Whether a picture supports a sentence.
-    Entailment,
-}
+/// Of what a server says about a refusal, so much is kept.
+const DETAIL_CHARS_MAX: usize = 300;
 
-impl Task {
-    fn path(self) -> &'static str {
-        match self {
-            Self::Caption => "/v1/caption",
-            Self::Entailment => "/v1/entailment",
-        }
-    }
-}
-
-/// A request that can be sent. Requests share their pictures, so that a long load costs no memory.
+/// A request that can be sent. Requests share all that they hold, so that a long load costs no
+/// memory.
 #[derive(Clone, Debug)]
 pub struct Ask {
-    pub(super) task: Task,
     pub(super) picture: Arc<Picture>,
-    pub(super) exit: ExitSetting,
+    /// What is to be judged; without it, a caption is asked for.
+    pub(super) hypothesis: Option<Arc<str>>,
+    pub(super) exit: Arc<ExitSetting>,
 }
 
 /// What became of a request.
@@ -58,19 +46,31 @@ pub enum Outcome {
     /// With status 200.
     Answered(Answer),
     /// With another status.
-    Refused(u16),
+    Refused {
+        /// Which.
+        status: u16,
+        /// The body that came with it.
+        body: Bytes,
+    },
     /// Without a status, or with a 200 that cannot be read: the reason.
     Failed(String),
 }
 
 impl Ask {
+    fn path(&self) -> &'static str {
+        match self.hypothesis {
+            Some(_) => "/v1/entailment",
+            None => "/v1/caption",
+        }
+    }
+
     /// The JSON that is sent: the picture as it is kept, and what comes before and after it.
     fn body(&self) -> [Bytes; 3] {
         let exit = self.exit.value();
         // Base64 needs no escapes.
         let mut end = format!("\",\"exit\":{exit}");
-        if self.task == Task::Entailment {
-            let hypothesis = serde_json::Value::from(self.picture.hypothesis.as_str());
+        if let Some(hypothesis) = self.hypothesis.as_deref() {
+            let hypothesis = serde_json::Value::from(hypothesis);
             write!(end, ",\"hypothesis\":{hypothesis}").expect("a string can be written to");
         }
         end.push('}');
@@ -80,18 +80,43 @@ impl Ask {
     /// Sends it and waits for its answer. The latency counts from `due`.
     pub(super) async fn send(self, client: &Client, due: Instant) -> Sent {
         let late = due.elapsed();
-        let answer = client.send(Method::POST, self.task.path(), self.body()).await;
+        let answer = client.send(Method::POST, self.path(), self.body()).await;
         let ended = Instant::now();
         let outcome = match answer {
             Ok(response) if response.status == StatusCode::OK => {
                 let answer = serde_json::from_slice(&response.body).map_err(ClientError::from);
                 answer.map_or_else(|error| Outcome::Failed(reason(&error)), Outcome::Answered)
             }
-            Ok(response) => Outcome::Refused(response.status.as_u16()),
+            Ok(Response { status, body }) => Outcome::Refused { status: status.as_u16(), body },
             Err(error) => Outcome::Failed(reason(&error)),
         };
         Sent { latency: ended.saturating_duration_since(due), late, ended, outcome }
     }
+}
+
+impl Outcome {
+    /// The answer, or why there is none.
+    pub(super) fn answer(self) -> Result<Answer, String> {
+        match self {
+            Self::Answered(answer) => Ok(answer),
+            Self::Refused { status, body } => Err(refusal(status, &body)),
+            Self::Failed(reason) => Err(reason),
+        }
+    }
+}
+
+/// A status, and what a problem's JSON says about it.
+pub(super) fn refusal(status: u16, body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Problem {
+        detail: String,
+    }
+    let Ok(Problem { detail }) = serde_json::from_slice(body) else {
+        return format!("status {status}");
+    };
+    let detail = detail.replace(char::is_control, " ");
+    let detail: String = detail.chars().take(DETAIL_CHARS_MAX).collect();
+    format!("status {status} ({detail})")
 }
 
 /// An error with its causes.
@@ -106,15 +131,27 @@ mod tests {
 
     #[test]
     fn bodies_are_json_of_the_services_form() {
-        let hypothesis = "a \"red\" circle".to_owned();
-        let picture = Arc::new(Picture { base64: "aGk=".into(), hypothesis });
-        let exit: ExitSetting = "quality=0.5".parse().unwrap();
-        let body = |task| {
-            let ask = Ask { task, picture: Arc::clone(&picture), exit: exit.clone() };
-            serde_json::from_slice::<serde_json::Value>(&ask.body().concat()).unwrap()
+        let picture = Arc::new(Picture::made_up("aGk="));
+        let exit: Arc<ExitSetting> = Arc::new("quality=0.5".parse().unwrap());
+        let sent = |hypothesis: Option<&str>| {
+            let (picture, exit) = (Arc::clone(&picture), Arc::clone(&exit));
+            let ask = Ask { picture, hypothesis: hypothesis.map(Arc::from), exit };
+            let body = serde_json::from_slice::<serde_json::Value>(&ask.body().concat());
+            (ask.path(), body.unwrap())
         };
         let caption = serde_json::json!({"image": "aGk=", "exit": {"quality": 0.5}});
-        assert_eq!(body(Task::Caption), caption);
-        assert_eq!(body(Task::Entailment)["hypothesis"], "a \"red\" circle");
+        assert_eq!(sent(None), ("/v1/caption", caption));
+        let (path, body) = sent(Some("a \"red\" circle"));
+        assert_eq!((path, &body["hypothesis"]), ("/v1/entailment", &"a \"red\" circle".into()));
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_the_problems_detail() {
+        let of = |body: &'static str| {
+            Outcome::Refused { status: 422, body: body.into() }.answer().unwrap_err()
+        };
+        let problem = r#"{"title": "Invalid", "status": 422, "detail": "a threshold\nis above 1"}"#;
+        assert_eq!(of(problem), "status 422 (a threshold is above 1)");
+        assert_eq!(of("<html>"), "status 422");
     }
 }

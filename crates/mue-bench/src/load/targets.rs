@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::overload::Overload;
+use super::probe::Health;
 
 /// What a server may answer under any load: done, refused at the door, or too late.
 pub(super) const SOUND_STATUSES: [u16; 3] = [200, 429, 504];
@@ -28,14 +29,13 @@ pub struct Target {
 
 /// Every target, with what was found; that of memory only where it is known.
 pub(super) fn targets(found: &Overload) -> Vec<Target> {
-    let health = found.health.latency_ms;
-    let longest = health.map_or(f64::INFINITY, |times| times.max);
+    let longest = found.health.latency_ms.map_or(f64::INFINITY, |times| times.max);
     let mut targets = vec![
         Target {
             name: "answers",
             asked: "200, 429 or 504".to_owned(),
             found: statuses(found),
-            held: found.complaint().is_none(),
+            held: found.unsound_answers().is_empty(),
         },
         Target {
             name: "accepted work",
@@ -51,11 +51,8 @@ pub(super) fn targets(found: &Overload) -> Vec<Target> {
         Target {
             name: "health",
             asked: format!("under {HEALTH_MS_MAX:.0} ms"),
-            found: health.map_or_else(
-                || "no answer".to_owned(),
-                |times| format!("p99 {:.1} ms, longest {:.1} ms", times.p99, times.max),
-            ),
-            held: longest < HEALTH_MS_MAX,
+            found: looks(&found.health),
+            held: longest < HEALTH_MS_MAX && found.health.failed == 0,
         },
     ];
     targets.extend(found.memory.map(|memory| {
@@ -77,6 +74,15 @@ fn statuses(found: &Overload) -> String {
     counted.chain(failed).collect::<Vec<_>>().join(", ")
 }
 
+fn looks(health: &Health) -> String {
+    let Some(times) = health.latency_ms else { return "no answer".to_owned() };
+    let failed = match health.failed {
+        0 => String::new(),
+        failed => format!(", {failed} of {} failed", health.asked),
+    };
+    format!("p99 {:.1} ms, longest {:.1} ms{failed}", times.p99, times.max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::overload::tests::made_up;
@@ -91,6 +97,10 @@ mod tests {
     fn each_target_can_be_missed() {
         let mut found = made_up();
         assert_eq!(missed(&found), [] as [&str; 0]);
+        found.health.failed = 3;
+        assert_eq!(missed(&found), ["health"]);
+        assert!(looks(&found.health).ends_with("3 of 600 failed"));
+        found.health.failed = 0;
         found.statuses.insert(503, 1);
         assert_eq!(missed(&found), ["answers"]);
         found.share_of_capacity = 0.949;

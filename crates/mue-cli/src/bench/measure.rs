@@ -31,6 +31,8 @@ pub(super) async fn measure(
     let measured = load.measure(args, (client, corpus), &mut report).await;
     measured.map_err(|error| match error {
         LoadError::Corpus(_) => user_error(error, "check the pictures of --data"),
+        LoadError::Refused { .. } if args.overload.is_some() => failure(error, "lower --callers"),
+        LoadError::Refused { .. } => failure(error, "lower --callers, or name --rates"),
         error => failure(error, "`mue help bench` says what is asked of a server"),
     })?;
     report.setup.requests = corpus.asked();

@@ -57,6 +57,11 @@ fn what_cannot_be_loaded_is_the_users_error() {
         (&["--exits", "on"], "no exit setting"),
         (&["--mix", "2"], "between 0 and 1"),
         (&["--overhead", "--overload"], "cannot be used with"),
+        (&["--overhead", "--shares", "3"], "cannot be used with"),
+        (&["--overhead", "--callers", "9"], "cannot be used with"),
+        (&["--overload", "--shares", "3"], "cannot be used with"),
+        (&["--key", "abc"], "--url <URL>"),
+        (&["--url", "http://localhost/some/prefix"], "has a path"),
         (&["--url", "http://localhost", "--model", "x"], "cannot be used with"),
     ] {
         let output = mue(folder.path()).arg("bench").args(args).output().unwrap();

@@ -3,7 +3,12 @@
 const KEY = "mue.key";
 
 export const key = {
-  get: () => sessionStorage.getItem(KEY),
+  /** Whether a header can carry it. */
+  fits: (value) => /^[\x21-\x7e]+$/.test(value),
+  get() {
+    const stored = sessionStorage.getItem(KEY);
+    return stored !== null && key.fits(stored) ? stored : null;
+  },
   set: (value) => sessionStorage.setItem(KEY, value),
   forget: () => sessionStorage.removeItem(KEY),
 };
@@ -94,6 +99,6 @@ async function send(path, form, signal) {
 
 async function problemOf(response) {
   const said = response.headers.get("content-type") ?? "";
-  if (said.startsWith("application/problem+json")) return response.json();
+  if (said.startsWith("application/problem+json")) return unbroken(() => response.json());
   return { code: "unknown", title: `The server answered ${response.status}`, status: response.status };
 }

@@ -14,7 +14,7 @@ import { showSavings } from "./savings.js";
 const PATH = "v1/caption";
 
 export class CaptionPanel {
-  /** `state` holds the picture, the settings and the model. */
+  /** `state` holds the picture, the settings, the model, and what to do when it is another. */
   constructor(state) {
     this.state = state;
     this.panel = find("panel-caption");
@@ -28,22 +28,33 @@ export class CaptionPanel {
     this.question.ask(wait_ms);
   }
 
+  /** Takes back a question that is not asked yet; whether there was one. */
+  withdraw() {
+    const pending = this.question.withdraw();
+    if (pending) this.panel.removeAttribute("aria-busy");
+    return pending;
+  }
+
   async #run(signal) {
     const { picture, settings } = this.state;
-    const question = new Question(PATH, picture, [["exit", settings.exit], ...settings.search]);
+    const question = new Question(PATH, picture, [["exit", settings.exitOf("caption")], ...settings.search]);
     try {
       const early = await this.#stream(question, signal);
-      const full = await this.#fullDepth(question, early, signal);
       hideProblem(find("caption-problem"));
-      this.#compare(early, full);
-      showDetails(find("caption-details"), [["with exits", early], ["full depth", full]], question);
-      this.panel.removeAttribute("aria-busy");
+      if (early.model === this.state.model.name) await this.#beside(question, early, signal);
+      else this.state.reloaded();
     } catch (error) {
       if (signal.aborted) return;
-      this.panel.removeAttribute("aria-busy");
-      this.state.refused(error);
-      showProblem(find("caption-problem"), error, () => this.ask(0));
+      hideProblem(find("full-problem"));
+      this.#fail("caption-problem", error);
+    } finally {
+      if (!signal.aborted) this.panel.removeAttribute("aria-busy");
     }
+  }
+
+  #fail(card, error) {
+    this.state.refused(error);
+    showProblem(find(card), error, () => this.ask(0));
   }
 
   /** The answer with exits, shown token by token as they leave. */
@@ -63,20 +74,40 @@ export class CaptionPanel {
     }
   }
 
+  /** Shows full depth beside the answer, which stands without it too. */
+  async #beside(question, early, signal) {
+    let full;
+    try {
+      full = await this.#fullDepth(question, early, signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      find("caption-saved").hidden = true;
+      showDetails(find("caption-details"), [["with exits", early]], question);
+      this.#fail("full-problem", error);
+      return announce(told(early), this.panel);
+    }
+    hideProblem(find("full-problem"));
+    if (full.model !== early.model) return this.state.reloaded();
+    showDetails(find("caption-details"), [["with exits", early], ["full depth", full]], question);
+    return announce(`${told(early)} ${this.#compare(early, full)}.`, this.panel);
+  }
+
   /** Asked after the other, because together they would share a batch and its time. */
   async #fullDepth(question, early, signal) {
-    const key = JSON.stringify(question.with("exit", "off").fields);
-    const known = this.full.key === key && this.full.picture === question.picture;
+    const off = question.with("exit", "off");
+    const key = JSON.stringify(off.fields);
+    const { full } = this;
+    const known = full.key === key && full.picture === question.picture && full.answer.model === early.model;
     if (!known) {
-      const off = this.state.settings.mode === "off";
-      const answer = off ? early : await ask(PATH, { form: question.with("exit", "off").form(), signal });
+      const answer = question.get("exit") === "off" ? early : await ask(PATH, { form: off.form(), signal });
       this.full = { key, picture: question.picture, answer };
     }
     return this.full.answer;
   }
 
+  /** Shows how the two differ; in words, too. */
   #compare(early, full) {
-    const [{ caption, exit: { decoder: { tokens } }, compute }] = early.results;
+    const [{ exit: { decoder: { tokens } } }] = early.results;
     const [{ exit: { decoder } }] = full.results;
     showTokens(find("full-tokens"), decoder.tokens, decoder.layers);
     const words = (tokens) => tokens.map(({ text }) => text);
@@ -89,6 +120,11 @@ export class CaptionPanel {
     difference.textContent = `${others === 0 ? "✓" : "≠"} ${verdict}`;
     difference.className = `difference ${others === 0 ? "same" : "other"}`;
     showSavings(find("caption-saved"), early, full);
-    announce(`Caption: ${caption}. ${format.percent(compute.saved)} of the compute saved. ${verdict}.`);
+    return verdict;
   }
+}
+
+/** An answer to those who hear the page. */
+function told({ results: [{ caption, compute }] }) {
+  return `Caption: ${caption}. ${format.percent(compute.saved)} of the compute saved.`;
 }

@@ -21,9 +21,15 @@ export function set(element, properties) {
 /** For those who hear the page: text that is not seen. */
 export const unseen = (text) => make("span", { className: "unseen" }, text);
 
-/** Says what has happened, once, to those who hear the page. */
-export function announce(text) {
-  find("status").textContent = text;
+/** Hides an element; whoever was in it goes on at the answer. */
+export function hide(element) {
+  if (element.contains(document.activeElement)) find("work").focus({ preventScroll: true });
+  element.hidden = true;
+}
+
+/** Says what has happened, once, to those who hear the page, unless it happened where it is hidden. */
+export function announce(text, where = document.body) {
+  if (!where.closest("[hidden]")) find("status").textContent = text;
 }
 
 /** A button that copies a text, and says so. */

@@ -13,7 +13,7 @@ const PATH = "v1/entailment";
 const TYPING_MS = 500;
 
 export class EntailmentPanel {
-  /** `state` holds the picture, the settings and the model. */
+  /** `state` holds the picture, the settings, the model, and what to do when it is another. */
   constructor(state) {
     this.state = state;
     this.panel = find("panel-entailment");
@@ -37,8 +37,17 @@ export class EntailmentPanel {
   }
 
   ask(wait_ms) {
+    // The picture, when there is one, asks for itself.
+    if (!this.state.picture) return;
     this.panel.setAttribute("aria-busy", "true");
     this.question.ask(wait_ms);
+  }
+
+  /** Takes back a question that is not asked yet; whether there was one. */
+  withdraw() {
+    const pending = this.question.withdraw();
+    if (pending) this.panel.removeAttribute("aria-busy");
+    return pending;
   }
 
   async #run(signal) {
@@ -46,24 +55,27 @@ export class EntailmentPanel {
     const fields = rows.map((row) => ["hypotheses", sentence(row).value.trim()]);
     const premise = find("premise").value.trim();
     if (premise) fields.push(["premise", premise]);
-    fields.push(["exit", this.state.settings.exit]);
+    fields.push(["exit", this.state.settings.exitOf("entailment")]);
     const question = new Question(PATH, this.state.picture, fields);
     try {
-      if (rows.length) this.#show(rows, await ask(PATH, { form: question.form(), signal }), question);
+      const answer = rows.length ? await ask(PATH, { form: question.form(), signal }) : null;
       hideProblem(find("entailment-problem"));
-      this.panel.removeAttribute("aria-busy");
+      if (!answer) find("entailment-details").hidden = true;
+      else if (answer.model === this.state.model.name) this.#show(rows, answer, question);
+      else this.state.reloaded();
     } catch (error) {
       if (signal.aborted) return;
-      this.panel.removeAttribute("aria-busy");
       this.state.refused(error);
       showProblem(find("entailment-problem"), error, () => this.ask(0));
+    } finally {
+      if (!signal.aborted) this.panel.removeAttribute("aria-busy");
     }
   }
 
   #show(rows, answer, question) {
     rows.forEach((row, place) => showVerdict(row.querySelector(".verdict"), answer.results[place]));
     showDetails(find("entailment-details"), [["with exits", answer]], question);
-    announce(answer.results.map(({ hypothesis, label }) => `${hypothesis}: ${label}.`).join(" "));
+    announce(answer.results.map(({ hypothesis, label }) => `${hypothesis}: ${label}.`).join(" "), this.panel);
   }
 
   /** Adds a row, and returns its input. */

@@ -4,11 +4,8 @@
 export function latest(task) {
   let timer = null;
   let running = null;
-  const stop = () => {
-    clearTimeout(timer);
-    running?.abort();
-  };
   const start = async () => {
+    timer = null;
     const own = new AbortController();
     running = own;
     try {
@@ -18,8 +15,16 @@ export function latest(task) {
     }
   };
   const ask = (wait_ms = 0) => {
-    stop();
+    clearTimeout(timer);
+    running?.abort();
     timer = setTimeout(start, wait_ms);
   };
-  return { ask, stop };
+  /** Takes back a run that has not begun; whether there was one. */
+  const withdraw = () => {
+    const pending = timer !== null;
+    clearTimeout(timer);
+    timer = null;
+    return pending;
+  };
+  return { ask, withdraw };
 }

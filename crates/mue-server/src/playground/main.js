@@ -3,7 +3,7 @@
 import { Refusal, ask, key } from "./api.js";
 import { CaptionPanel } from "./caption.js";
 import { showLegend } from "./depth.js";
-import { find, make } from "./dom.js";
+import { find, hide, make } from "./dom.js";
 import { EntailmentPanel } from "./entailment.js";
 import { pictures } from "./picture.js";
 import { hideProblem, showProblem } from "./problem.js";
@@ -13,8 +13,11 @@ import { tabs } from "./tabs.js";
 /** Long enough that a slider in motion does not ask at every pixel. */
 const SLIDING_MS = 120;
 
-/** Asks anew, once there is something to ask about. */
+/** Asks a model anew, once there is something to ask about. */
 let again = null;
+
+/** Where the panel that is shown says what is wrong. */
+const shownProblem = () => document.querySelector("[role=tabpanel]:not([hidden]) > .problem");
 
 async function start() {
   let answer;
@@ -22,34 +25,45 @@ async function start() {
     answer = await ask("v1/models");
   } catch (error) {
     refused(error);
-    showProblem(find("caption-problem"), error, start);
+    showProblem(shownProblem(), error, start);
     return;
   }
-  find("key-form").hidden = true;
-  hideProblem(find("caption-problem"));
+  hide(find("key-form"));
+  document.querySelectorAll("[role=tabpanel] > .problem").forEach(hideProblem);
   const [model] = answer.models;
   describe(model);
   document.querySelectorAll(".legend").forEach((list) => showLegend(list, model.size.decoder_layers));
-  if (again) again();
+  if (again) again(model);
   else again = play(model);
 }
 
 /** Sets the page in motion, and returns how to ask anew. */
 function play(model) {
-  const state = { model, picture: null, settings: null, refused };
+  const state = { model, picture: null, settings: null, refused, reloaded: start };
   const panels = { caption: new CaptionPanel(state), entailment: new EntailmentPanel(state) };
   /** Panels whose answers are out of date are asked anew when they are shown. */
   const stale = new Set();
+  const outdate = () => Object.keys(panels).forEach((task) => stale.add(task));
+  const refresh = (wait_ms) => {
+    // Before there is a picture, there may be no settings either.
+    if (state.picture && stale.delete(state.settings.task)) panels[state.settings.task].ask(wait_ms);
+  };
+  /** What is not asked yet is out of date again. */
+  const withdraw = () => {
+    const { task } = state.settings;
+    if (panels[task].withdraw()) stale.add(task);
+  };
   const ask = (wait_ms) => {
-    Object.keys(panels).forEach((task) => stale.add(task));
+    outdate();
     refresh(wait_ms);
   };
-  const refresh = (wait_ms) => {
-    const { task } = state.settings;
-    if (state.picture && stale.delete(task)) panels[task].ask(wait_ms);
-  };
-  state.settings = new Settings(model, () => ask(SLIDING_MS));
+  state.settings = new Settings(model, (valid) => {
+    outdate();
+    if (valid) refresh(SLIDING_MS);
+    else withdraw();
+  });
   tabs(document.querySelector("[role=tablist]"), (panel) => {
+    withdraw();
     state.settings.show(panel === panels.caption.panel ? "caption" : "entailment");
     refresh(0);
   });
@@ -57,8 +71,14 @@ function play(model) {
     state.picture = picture;
     panels.entailment.suggest(picture.sample);
     ask(0);
-  }, (error, retry) => showProblem(find(`${state.settings.task}-problem`), error, retry));
-  return () => ask(0);
+  }, (error, retry) => showProblem(shownProblem(), error, retry));
+  return (now) => {
+    if (now.name !== state.model.name) {
+      state.model = now;
+      state.settings.take(now);
+    }
+    ask(0);
+  };
 }
 
 function describe({ name, device, size, encoding }) {
@@ -82,7 +102,13 @@ function refused(error) {
 
 find("key-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  key.set(find("key").value.trim());
+  const entered = find("key").value.trim();
+  if (!key.fits(entered)) {
+    find("key-note").textContent = "A key is of ASCII letters, digits and signs, without spaces.";
+    find("key").focus();
+    return;
+  }
+  key.set(entered);
   find("key").value = "";
   // Everything is asked anew, with the key.
   start();

@@ -1,7 +1,7 @@
 // Problems in human words.
 
 import { Refusal } from "./api.js";
-import { announce, make } from "./dom.js";
+import { announce, hide, make } from "./dom.js";
 import { plural } from "./format.js";
 
 /** What a person can do about it, by the problem's code. */
@@ -24,13 +24,14 @@ const ADVICE = {
 /** The server numbers the pictures of a request; here there is one. */
 const SOLE_PICTURE = /^image 0: /;
 
-/** Shows a failure in a panel's card, with a button to try again; what the panel showed is no answer to this. */
+/** Shows a failure in a card of its own, with a button to try again; what is beside the card is no answer to this. */
 export function showProblem(card, error, again) {
   if (!(error instanceof Refusal)) throw error;
   const { problem, retryAfter } = error;
   const wait = retryAfter ? `Try again in ${plural(retryAfter, "second")}.` : "";
   const advice = [ADVICE[problem.code] ?? "", wait].filter(Boolean).join(" ");
   const button = make("button", { type: "button" }, "Try again");
+  const hadFocus = card.contains(document.activeElement);
   button.addEventListener("click", again);
   card.replaceChildren(
     make("h2", {}, problem.title),
@@ -39,12 +40,13 @@ export function showProblem(card, error, again) {
     button,
   );
   card.hidden = false;
+  if (hadFocus) button.focus();
   card.parentElement.classList.add("failed");
-  announce("");
+  announce("", card);
 }
 
 export function hideProblem(card) {
-  card.hidden = true;
+  hide(card);
   card.replaceChildren();
   card.parentElement.classList.remove("failed");
 }

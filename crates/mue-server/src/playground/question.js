@@ -8,6 +8,10 @@ export class Question {
     Object.assign(this, { path, picture, fields });
   }
 
+  get(name) {
+    return this.fields.find(([other]) => other === name)?.[1];
+  }
+
   with(name, value) {
     const others = this.fields.filter(([other]) => other !== name);
     return new Question(this.path, this.picture, [...others, [name, value]]);
@@ -26,11 +30,16 @@ export class Question {
     const { url: sample, name } = this.picture;
     const lines = [`curl -s ${url(this.path)}`];
     if (key.get()) lines.push('-H "Authorization: Bearer $MUE_KEY"');
-    lines.push(`-F ${quoted(`image=@${sample ? "-" : name}`)}`);
+    lines.push(`-F ${quoted(`image=@${sample ? "-" : inForm(name)}`)}`);
     for (const [name, value] of this.fields) lines.push(`--form-string ${quoted(`${name}=${value}`)}`);
     const command = lines.join(" \\\n  ");
     return sample ? `curl -s ${url(sample)} |\n${command}` : command;
   }
+}
+
+/** Quoted for curl, to which commas and semicolons end a name. */
+function inForm(name) {
+  return `"${name.replace(/["\\]/g, "\\$&")}"`;
 }
 
 /** Quoted for a shell. */

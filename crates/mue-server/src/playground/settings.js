@@ -45,56 +45,69 @@ function sliders(model, task) {
   });
 }
 
+/** The same for either task. */
+function each(of) {
+  return { caption: of("caption"), entailment: of("entailment") };
+}
+
 export class Settings {
-  /** For a model as /v1/models describes it; calls `changed()` whenever something has. */
+  /** For a model as /v1/models describes it; calls `changed(valid)` whenever something has. */
   constructor(model, changed) {
-    this.model = model;
     this.task = "caption";
     this.form = find("exits");
-    this.sliders = { caption: sliders(model, "caption"), entailment: sliders(model, "entailment") };
-    this.#search(find("beam"), model.search.beam_size, model.limits.beam_size_max);
-    this.#search(find("tokens"), model.search.max_tokens, model.limits.max_tokens_max);
+    this.changed = changed;
     this.form.addEventListener("submit", (event) => event.preventDefault());
     this.form.addEventListener("input", () => {
+      this.places[this.task] = find("quality-at").valueAsNumber;
       this.#show();
-      if (this.form.checkValidity()) changed();
+      changed(this.form.checkValidity());
     });
-    this.show("caption");
+    this.take(model);
+  }
+
+  /** Begins anew with what there is to set for a model. */
+  take(model) {
+    this.model = model;
+    this.sliders = each((task) => sliders(model, task));
+    this.points = each((task) => operatingPoints(model.exits[task].calibration));
+    /** Which of its points a task's quality is. */
+    this.places = each((task) => Math.floor(this.points[task].length / 2));
+    this.#search(find("beam"), model.search.beam_size, model.limits.beam_size_max);
+    this.#search(find("tokens"), model.search.max_tokens, model.limits.max_tokens_max);
+    this.show(this.task);
   }
 
   /** Shows what there is to set for a task. */
   show(task) {
     this.task = task;
-    this.points = operatingPoints(this.model.exits[task].calibration);
-    find("thresholds").replaceChildren(...this.thresholds.map((threshold) => threshold.element));
+    const { length } = this.points[task];
+    find("thresholds").replaceChildren(...this.sliders[task].map((threshold) => threshold.element));
     find("search").hidden = task !== "caption";
     // What is not asked for need not be valid.
     for (const input of find("search").querySelectorAll("input")) input.disabled = task !== "caption";
     const quality = this.form.elements.mode[2];
-    quality.disabled = this.points.length === 0;
+    quality.disabled = length === 0;
     quality.parentElement.title = quality.disabled ? "This model is not calibrated for this task" : "";
-    if (quality.disabled && quality.checked) this.form.elements.mode.value = "auto";
+    const gone = quality.disabled && quality.checked;
+    if (gone) this.form.elements.mode.value = "auto";
     const at = find("quality-at");
-    at.max = Math.max(0, this.points.length - 1);
+    at.max = Math.max(0, length - 1);
+    at.value = this.places[task];
     this.#mark();
     this.#show();
-  }
-
-  /** The sliders of the task that is shown. */
-  get thresholds() {
-    return this.sliders[this.task];
+    if (gone) this.changed(this.form.checkValidity());
   }
 
   get mode() {
     return this.form.elements.mode.value;
   }
 
-  /** The request's `exit`, as text. */
-  get exit() {
+  /** The `exit` of a task's request, as text. */
+  exitOf(task) {
     switch (this.mode) {
-      case "quality": return JSON.stringify({ quality: this.#point().quality });
+      case "quality": return JSON.stringify({ quality: this.#point(task).quality });
       case "thresholds": {
-        const set = this.thresholds.filter((threshold) => threshold.value !== null);
+        const set = this.sliders[task].filter((threshold) => threshold.value !== null);
         return JSON.stringify(Object.fromEntries(set.map(({ branch, value }) => [branch, value])));
       }
       default: return this.mode;
@@ -106,8 +119,8 @@ export class Settings {
     return [["beam_size", find("beam").value], ["max_tokens", find("tokens").value]];
   }
 
-  #point() {
-    return this.points[find("quality-at").valueAsNumber];
+  #point(task) {
+    return this.points[task][this.places[task]];
   }
 
   #search(input, value, most) {
@@ -117,23 +130,34 @@ export class Settings {
   #show() {
     const { mode } = this;
     const owns = this.model.exits[this.task].auto !== null;
-    const uncalibrated = this.points.length ? "" : " Quality needs a calibration, which this model lacks for this task.";
+    const uncalibrated = this.points[this.task].length ? "" : " Quality needs a calibration, which this model lacks for this task.";
     find("mode-note").textContent = NOTES[mode === "auto" && !owns ? "none" : mode] + uncalibrated;
     find("quality").hidden = mode !== "quality";
     find("thresholds").hidden = mode !== "thresholds";
     if (mode === "quality") this.#showQuality();
-    this.thresholds.forEach((threshold) => threshold.show());
+    this.sliders[this.task].forEach((threshold) => threshold.show());
+    this.#showInvalid();
+  }
+
+  /** Says which number cannot be asked for, and why. */
+  #showInvalid() {
+    const said = [...find("search").querySelectorAll("input")].map((input) => {
+      const { labels: [label], validationMessage: why } = input;
+      input.setAttribute("aria-invalid", String(why !== ""));
+      return why && `${label.textContent}: ${why}`;
+    });
+    find("search-note").textContent = said.filter(Boolean).join(" ");
   }
 
   /** A mark under the slider for every point; where they are too many, for the first and the last. */
   #mark() {
-    const marks = this.points.map(({ quality }) => format.percent(quality, 1));
+    const marks = this.points[this.task].map(({ quality }) => format.percent(quality, 1));
     const shown = marks.length > MARKS_MOST ? [marks[0], marks.at(-1)] : marks;
     find("quality-marks").replaceChildren(...shown.map((mark) => make("span", {}, mark)));
   }
 
   #showQuality() {
-    const { quality, cost } = this.#point();
+    const { quality, cost } = this.#point(this.task);
     const text = `at least ${format.percent(quality, 1)}, for ${format.percent(cost)} of the compute`;
     find("quality-value").textContent = text;
     find("quality-at").setAttribute("aria-valuetext", text);

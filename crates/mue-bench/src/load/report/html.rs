@@ -3,7 +3,7 @@
 use mue_page::{Axes, Figure, Page, PlotError, Series, bars, lines};
 
 use super::Report;
-use super::text::{COLUMNS, LEGEND, cells};
+use super::text::{COLUMNS, LEGEND, cells, reasons};
 use crate::load::curve::Curve;
 use crate::load::layers::{BranchLayers, Layers};
 use crate::load::point::Point;
@@ -31,6 +31,9 @@ pub fn html(report: &Report) -> Result<Option<String>, PlotError> {
     let rows: Vec<Vec<String>> = curve.points.iter().map(|point| cells(point).to_vec()).collect();
     page.table("Every setting at every rate", &COLUMNS, &rows);
     page.paragraph(LEGEND);
+    for reason in reasons(curve) {
+        page.paragraph(&reason);
+    }
     Ok(Some(page.finish()))
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use crate::load::curve::Curve;
+use crate::load::layers::BranchLayers;
 use crate::load::overhead::Overhead;
 use crate::load::overload::Overload;
 use crate::load::percentiles::Percentiles;
@@ -32,7 +33,7 @@ pub(super) const COLUMNS: [&str; 14] = [
 /// What the columns mean.
 pub(super) const LEGEND: &str = "\
 Latencies count from when a request was due, and are those of answers with status 200. image, text, \
-decoder: mean exit layer; saved: share of full depth's multiply-accumulates; rows: mean rows of a \
+decoder: mean exit layer, text that of hypotheses; saved: share of full depth's multiply-accumulates; rows: mean rows of a \
 decoder step; late: from when a request was due to when it was sent.";
 
 impl Report {
@@ -64,7 +65,16 @@ fn write_curve(out: &mut dyn Write, curve: &Curve) -> io::Result<()> {
     for point in &curve.points {
         writeln!(out, "| {} |", cells(point).join(" | "))?;
     }
-    writeln!(out, "\n{LEGEND}")
+    writeln!(out, "\n{LEGEND}")?;
+    reasons(curve).iter().try_for_each(|reason| writeln!(out, "{reason}"))
+}
+
+/// Why requests were not answered: what was said first of those refused, and of those that failed.
+pub(super) fn reasons(curve: &Curve) -> Vec<String> {
+    let refused = curve.points.iter().find_map(|point| point.refusal.as_deref());
+    let failed = curve.points.iter().find_map(|point| point.failure.as_deref());
+    let first = [("refused", refused), ("failed", failed)].into_iter();
+    first.filter_map(|(how, why)| Some(format!("first {how}: {}", why?))).collect()
 }
 
 /// A row of the curve's table.
@@ -72,6 +82,10 @@ pub(super) fn cells(point: &Point) -> [String; COLUMNS.len()] {
     let [p50, p90, p99] = of(point.latency_ms);
     let [_, _, late] = of(point.late_ms);
     let layers = &point.layers;
+    let layer = |branch: &BranchLayers| match branch.rows() {
+        0 => "-".to_owned(),
+        _ => format!("{:.2}", branch.mean()),
+    };
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.1}"));
     [
         point.exit.clone(),
@@ -82,9 +96,9 @@ pub(super) fn cells(point: &Point) -> [String; COLUMNS.len()] {
         p90,
         p99,
         statuses(&point.statuses, point.failed, point.unsent),
-        format!("{:.2}", layers.image.mean()),
-        format!("{:.2}", layers.text.mean()),
-        format!("{:.2}", layers.decoder.mean()),
+        layer(&layers.image),
+        layer(&layers.text),
+        layer(&layers.decoder),
         point.saved.map_or("-".to_owned(), |saved| format!("{:.1}%", saved * 100.0)),
         number(point.decode_rows_mean),
         late,
@@ -174,6 +188,19 @@ mod tests {
         let statuses = "200: 2, 429: 1, failed: 1, unsent: 2";
         let cells = ["| off | 20.0 | 6.0 | 1.0 | 400.0 | 800.0 | 800.0 |", statuses, "| 33.3% |"];
         assert!(cells.iter().all(|cells| text.contains(cells)), "{text}");
+        for words in ["first refused: status 429 (full)", "first failed: no connection"] {
+            assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_branch_without_rows_has_no_mean_layer() {
+        let mut report = report();
+        let points = &mut report.curve.as_mut().unwrap().points;
+        points.truncate(1);
+        assert_eq!(cells(&points[0])[8..11], ["2.00", "3.00", "2.00"]);
+        points[0].layers = Default::default();
+        assert_eq!(cells(&points[0])[8..11], ["-"; 3]);
     }
 
     #[test]
