@@ -1,6 +1,7 @@
 #!/bin/bash
 # Measures every exit rule of the demo model anew: docs/results.md with its plots, and README's short table of it.
-# Arguments go to `mue eval`, such as --row "without decomposition=DIR"; MUE names another binary.
+# Arguments go to `mue eval`, such as --row "without decomposition=DIR" for a model of config/train/ablation-joint.toml;
+# MUE names another binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,10 +23,6 @@ awk '
     cells = ""
   }
 ' target/results.md > docs/results.md
-# Unless the ablations are rows too, what they measured when there were some.
-if [[ " $* " != *"without decomposition"* ]]; then
-  { echo; sed 's/^#/##/' docs/ablations.md; } >> docs/results.md
-fi
 
 # The table of the section "In short" takes the place of what is between the marks in README.
 awk '/^## In short/ { inside = 1; next } /^## / { inside = 0 } inside && /^\|/' docs/results.md > target/table.md
