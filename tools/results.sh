@@ -16,11 +16,12 @@ awk '
   /^## (Captions|Entailment)$/ {
     task = tolower($2)
     print "\n| by MACs | by time | by layers, as the paper counts |\n|---|---|---|"
-    for (saved = split("macs time layers", names, " "); saved > 0; saved--) {
-      cells = "| ![" $2 ": quality by " names[saved] " saved](results/" task "-" names[saved] ".svg) " cells
+    count = split("macs time layers", names, " ")
+    for (place = 1; place <= count; place++) {
+      saved = names[place]
+      printf "| ![%s: quality by %s saved](results/%s-%s.svg) ", $2, saved, task, saved
     }
-    print cells "|"
-    cells = ""
+    print "|"
   }
 ' target/results.md > docs/results.md
 

@@ -13,6 +13,8 @@ use crate::data::{DataArgs, report_unusable};
 use crate::error::user_error;
 use crate::eval::TaskArg;
 use crate::model::{open_model, share};
+use crate::model_files::CALIBRATION;
+use crate::whole_file;
 
 const LONG_ABOUT: &str = "\
 Find the exits that keep a promised quality, and write them into the model folder.
@@ -118,13 +120,10 @@ fn plan(args: &CalibrateArgs, task: TaskArg, samples: usize) -> anyhow::Result<C
     Ok(CalibrationPlan { search, promise, confidence: args.confidence, fresh, points })
 }
 
-/// Replaces the file whole: a reader sees the old one or the new one.
 fn write(model: &Path, calibration: &Calibration) -> anyhow::Result<()> {
-    let (path, part) = (model.join("calibration.json"), model.join("calibration.json.part"));
+    let path = model.join(CALIBRATION);
     let json = serde_json::to_vec_pretty(calibration)?;
-    std::fs::write(&part, json)
-        .and_then(|()| std::fs::rename(&part, &path))
-        .with_context(|| format!("cannot write {}", path.display()))
+    whole_file::write(&path, &json).with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn print(

@@ -141,8 +141,9 @@ fn exits(stated: Option<&ExitRules>, found: &TaskCalibration) -> anyhow::Result<
         };
         return Ok(format!("full depth ({why})"));
     };
-    let measured = found.points.iter().chain(&found.mue).find(|point| &point.exits == rules);
-    let promise = measured.map(|point| format!(" ({:.1}% promised)", 100.0 * point.retention_low));
+    let promise = found
+        .point_of(rules)
+        .map(|point| format!(" ({:.1}% promised)", 100.0 * point.retention_low));
     Ok(serde_json::to_string(rules)? + &promise.unwrap_or_default())
 }
 

@@ -24,6 +24,7 @@ mod serve;
 mod trace;
 mod train;
 mod verify;
+mod whole_file;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -20,7 +20,8 @@ pub(crate) struct ModelFiles {
 const WEIGHTS: &str = "model.safetensors";
 const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
-const CALIBRATION: &str = "calibration.json";
+/// What is known of its exits: see [`Calibration`].
+pub(crate) const CALIBRATION: &str = "calibration.json";
 /// How a model is asked: see [`ModelSettings`].
 pub(crate) const SETTINGS: &str = "mue.json";
 

@@ -16,6 +16,7 @@ use clap::Args;
 use mue_engine::{DeviceChoice, Engine, ModelFolder, ModelSource};
 use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::filter::Targets;
 
 use crate::error::user_error;
 use crate::runtime::run_server;
@@ -61,14 +62,33 @@ pub(crate) struct ServeArgs {
     check: bool,
 }
 
+/// Settings, and what is made of them before there is a model.
+struct Sound {
+    config: Config,
+    /// Which lines are logged.
+    lines: Targets,
+    /// Where spans are sent.
+    destination: Option<String>,
+    pem: Option<Pem>,
+    tls: Option<Tls>,
+}
+
+impl Sound {
+    /// Those that the arguments ask for, at the start as at a reload.
+    fn read(args: &ServeArgs) -> anyhow::Result<Self> {
+        layers::check_environment(std::env::vars_os())?;
+        let config = settings(args, environment)?;
+        let lines = logs::filter(&config)?;
+        let destination = spans::destination(&config, environment)?;
+        let pem = Pem::read(&config)?;
+        let tls = pem.as_ref().map(Pem::tls).transpose()?;
+        Ok(Self { config, lines, destination, pem, tls })
+    }
+}
+
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    layers::check_environment(std::env::vars_os())?;
-    let config = settings(args, environment)?;
-    let lines = logs::filter(&config)?;
-    let destination = spans::destination(&config, environment)?;
-    let pem = Pem::read(&config)?;
-    let tls = pem.as_ref().map(Pem::tls).transpose()?;
+    let Sound { config, lines, destination, pem, tls } = Sound::read(args)?;
     if args.check {
         check(&config)?;
         writeln!(out, "the settings and the model are valid")?;
@@ -136,13 +156,8 @@ async fn reload_at(mut hangups: Signal, app: Arc<App>) {
 
 /// What is to be served from now on, by the same arguments.
 fn reload(args: &ServeArgs, tls: Option<&Tls>, metrics: Arc<Metrics>) -> anyhow::Result<Loaded> {
-    layers::check_environment(std::env::vars_os())?;
-    let config = settings(args, environment)?;
-    // Only a restart puts these into effect; it is not to fail then.
-    logs::filter(&config)?;
-    spans::destination(&config, environment)?;
-    let pem = Pem::read(&config)?;
-    pem.as_ref().map(Pem::tls).transpose()?;
+    // What only a restart puts into effect is looked at too: it is not to fail then.
+    let Sound { config, pem, .. } = Sound::read(args)?;
     let engine = open(&config, metrics)?;
     // Last, as nothing can fail behind it.
     if let (Some(tls), Some(pem)) = (tls, pem) {

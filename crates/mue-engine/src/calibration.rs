@@ -189,10 +189,18 @@ impl OperatingPoint {
 }
 
 impl TaskCalibration {
+    fn measured(&self) -> impl Iterator<Item = &OperatingPoint> {
+        self.points.iter().chain(&self.mue)
+    }
+
     /// All exits that are named.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &ExitRules> {
-        let measured = self.mue.iter().chain(&self.points).map(|point| &point.exits);
-        self.auto.iter().chain(measured)
+        self.auto.iter().chain(self.measured().map(|point| &point.exits))
+    }
+
+    /// What was measured of some exits, if they were.
+    pub fn point_of(&self, exits: &ExitRules) -> Option<&OperatingPoint> {
+        self.measured().find(|point| &point.exits == exits)
     }
 
     /// What `auto` means: what the model's settings state, or else what was calibrated.

@@ -15,11 +15,7 @@ pub fn promised<'a>(
         Task::Entailment => (&calibration.entailment, &exits.entailment),
     };
     match exit {
-        ExitChoice::Auto => {
-            let auto = calibration.default_rules(stated.as_ref())?;
-            let mut points = calibration.points.iter().chain(&calibration.mue);
-            points.find(|point| &point.exits == auto)
-        }
+        ExitChoice::Auto => calibration.point_of(calibration.default_rules(stated.as_ref())?),
         ExitChoice::Mue => calibration.mue.as_ref(),
         ExitChoice::Quality(quality) => calibration.cheapest(*quality),
         _ => None,

@@ -277,7 +277,7 @@ mod tests {
         assert!((worth("a large red ring", true) - 10.0).abs() < 1e-3);
         assert!(worth("a large", true) > 0.5 && worth("a large", true) < 9.0);
         assert_eq!(worth("two green crosses", false), 0.0);
-        // What breaks off is worth less than what ends, and less than the end left out alone.
+        // What is cut off is worth less than what ends, and a word too many before the end costs much.
         assert!(worth("a large red ring", false) < 9.0);
         assert!(worth("a large red ring and a", true) < worth("a large red ring", true) - 2.0);
     }

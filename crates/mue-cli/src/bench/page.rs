@@ -1,37 +1,19 @@
 //! The file of the page, which stays what it was until there is another page.
 
-use std::fs::{self, File};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::user_error;
+use crate::whole_file;
 
 /// Sees whether a page can be written there, and changes nothing.
 pub(super) fn check(path: &Path) -> anyhow::Result<()> {
-    if path.is_dir() {
-        return Err(unwritable(path, io::ErrorKind::IsADirectory.into()));
-    }
-    let beside = beside(path);
-    let tried = File::create(&beside).and_then(|_| fs::remove_file(&beside));
-    tried.map_err(|error| unwritable(path, error))
+    whole_file::check(path).map_err(|error| unwritable(path, error))
 }
 
-/// Writes a page beside the file, and then puts it in its place.
+/// Puts a page in the file's place.
 pub(super) fn write(path: &Path, page: &str) -> anyhow::Result<()> {
-    let beside = beside(path);
-    let written = fs::write(&beside, page).and_then(|()| fs::rename(&beside, path));
-    written.map_err(|error| {
-        // Nobody misses half a page, and why there is no whole one is told.
-        drop(fs::remove_file(&beside));
-        unwritable(path, error)
-    })
-}
-
-/// A name that no other run has.
-fn beside(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.part", std::process::id()));
-    path.with_file_name(name)
+    whole_file::write(path, page.as_bytes()).map_err(|error| unwritable(path, error))
 }
 
 fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
@@ -41,6 +23,8 @@ fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

@@ -117,12 +117,12 @@ impl Config {
         if let Some((key, _)) = times.into_iter().find(|(_, ms)| *ms > DAY_MS) {
             return Err(ConfigError::Long(key));
         }
-        let places = [
+        let limits = [
             ("preprocess_max", self.preprocess_max, Semaphore::MAX_PERMITS),
             ("image_url_fetches_max", self.image_url_fetches_max, Semaphore::MAX_PERMITS),
             ("header_bytes_max", self.header_bytes_max, HEADER_BYTES_MOST),
         ];
-        match places.into_iter().find(|(_, found, most)| found > most) {
+        match limits.into_iter().find(|(_, found, most)| found > most) {
             Some((key, _, most)) => Err(ConfigError::Large(key, most)),
             None => Ok(()),
         }

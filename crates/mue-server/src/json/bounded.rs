@@ -19,28 +19,47 @@ pub(super) const TOO_MANY: &str = "more than";
 
 /// How much a value may still hold: its lists share their items, its objects their entries.
 pub(super) struct Room {
-    items_max: usize,
-    items: Cell<usize>,
-    entries: Cell<usize>,
+    items: Places,
+    entries: Places,
 }
 
 impl Room {
     /// For so many items.
     pub(super) fn new(items_max: usize) -> Self {
-        Self { items_max, items: Cell::new(items_max), entries: Cell::new(ENTRIES_MAX) }
+        let places = |what, most| Places { what, most, left: Cell::new(most) };
+        Self { items: places("items", items_max), entries: places("entries", ENTRIES_MAX) }
     }
 }
 
-/// Takes one of those that are left, if any are.
-fn take(left: &Cell<usize>) -> bool {
-    let fewer = left.get().checked_sub(1);
-    left.set(fewer.unwrap_or_default());
-    fewer.is_some()
+/// Room for values of one kind.
+struct Places {
+    what: &'static str,
+    most: usize,
+    left: Cell<usize>,
 }
 
-/// Gives one back.
-fn give_back(left: &Cell<usize>) {
-    left.set(left.get() + 1);
+impl Places {
+    /// The next value, for which there is a place before anything in it is read, or else an error if
+    /// there is one beyond.
+    fn next<A, T, E: Error>(
+        &self,
+        values: &mut A,
+        next: impl FnOnce(&mut A) -> Result<Option<T>, E>,
+        beyond: impl FnOnce(&mut A) -> Result<Option<IgnoredAny>, E>,
+    ) -> Result<Option<T>, E> {
+        let Some(left) = self.left.get().checked_sub(1) else {
+            return match beyond(values)? {
+                None => Ok(None),
+                Some(_) => Err(E::custom(format!("{TOO_MANY} {} {}", self.most, self.what))),
+            };
+        };
+        self.left.set(left);
+        let value = next(values)?;
+        if value.is_none() {
+            self.left.set(self.left.get() + 1);
+        }
+        Ok(value)
+    }
 }
 
 /// What reads a value, at each of the steps that serde takes to it.
@@ -154,17 +173,9 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Items<'_, A> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, A::Error> {
-        if take(&self.room.items) {
-            let item = self.items.next_element_seed(Bounded::new(seed, self.room))?;
-            if item.is_none() {
-                give_back(&self.room.items);
-            }
-            return Ok(item);
-        }
-        match self.items.next_element::<IgnoredAny>()? {
-            None => Ok(None),
-            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {} items", self.room.items_max))),
-        }
+        let seed = Bounded::new(seed, self.room);
+        let next = |items: &mut A| items.next_element_seed(seed);
+        self.room.items.next(&mut self.items, next, A::next_element)
     }
 }
 
@@ -181,17 +192,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Entries<'_, A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        if take(&self.room.entries) {
-            let key = self.entries.next_key_seed(seed)?;
-            if key.is_none() {
-                give_back(&self.room.entries);
-            }
-            return Ok(key);
-        }
-        match self.entries.next_key::<IgnoredAny>()? {
-            None => Ok(None),
-            Some(_) => Err(A::Error::custom(format!("{TOO_MANY} {ENTRIES_MAX} entries"))),
-        }
+        let next = |entries: &mut A| entries.next_key_seed(seed);
+        self.room.entries.next(&mut self.entries, next, A::next_key)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {

@@ -94,7 +94,7 @@ async fn a_restart_is_needed_until_there_is_one() {
             if reloaded.status != 409 {
                 break reloaded;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         };
         assert_eq!(reloaded.json()["restart_needed"], needed, "{}", reloaded.text);
     }
