@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The server in a small image, not as root.
 #
 #   docker build -t mue .                                                  CPU

@@ -1,7 +1,17 @@
 #!/bin/bash
 # Measures every exit rule of the demo model anew: docs/results.md with its plots, and README's short table of it.
-# Arguments go to `mue eval`, such as --row "without decomposition=DIR" for a model of config/train/ablation-joint.toml;
-# MUE names another binary.
+# Arguments go to `mue eval`; MUE names another binary. Other models come in by --row, and are left out without it. The
+# ablations and options of docs/results.md take some 15 to 25 minutes each to train, and are rows under these names:
+#
+#   for recipe in ablation-mue ablation-joint ablation-last-layer option-random-depth option-distillation option-saturation; do
+#     mue train --config config/train/$recipe.toml --out target/runs/$recipe
+#   done
+#   tools/results.sh --row "MuE alone=target/runs/ablation-mue/model" \
+#     --row "without decomposition=target/runs/ablation-joint/model" \
+#     --row "without the layer-wise loss=target/runs/ablation-last-layer/model" \
+#     --row "with random depths=target/runs/option-random-depth/model" \
+#     --row "with distillation=target/runs/option-distillation/model" \
+#     --row "with saturation=target/runs/option-saturation/model"
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

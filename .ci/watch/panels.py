@@ -20,7 +20,7 @@ DASHBOARD = pathlib.Path("config/grafana/dashboards/mue.json")
 VARIABLES = {"$__rate_interval": "15s", "$instance": ".*", "$task": ".*"}
 
 # 0 is the good news that these bring.
-MAY_BE_ZERO = {"Alerts firing", "Failing", "Panics and builds of the model"}
+MAY_BE_ZERO = {"Alerts firing", "Failing", "Panics and builds of the model", "Reloads"}
 
 SELECTOR = re.compile(r"\b(?:mue_\w+|up)\b(?:\{[^}]*\})?")
 

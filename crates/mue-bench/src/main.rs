@@ -6,9 +6,9 @@
 mod opening;
 mod peer;
 mod pieces;
+mod rounds;
 mod stages;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -18,6 +18,7 @@ use mue_engine::DeviceChoice;
 use mue_model::{Ofa, Preset, weights::initial_tensors};
 
 use crate::peer::Peer;
+use crate::rounds::Rounds;
 use crate::stages::Workload;
 
 /// As the product's.
@@ -52,7 +53,7 @@ struct Args {
     #[arg(long, value_name = "PYTHON")]
     peer: Option<PathBuf>,
     /// The script that times PyTorch's OFA
-    #[arg(long, value_name = "FILE", default_value = "../shared/peer/torch_ofa_bench.py")]
+    #[arg(long, value_name = "FILE", default_value = "tools/peer/torch_ofa_bench.py")]
     peer_script: PathBuf,
     /// Unpacked modelscope package
     #[arg(long, value_name = "DIR")]
@@ -61,9 +62,6 @@ struct Args {
     #[arg(long, value_name = "DIR", hide = true)]
     open: Option<PathBuf>,
 }
-
-/// Milliseconds by stage.
-type Times = BTreeMap<String, Vec<f64>>;
 
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
@@ -79,7 +77,7 @@ fn main() -> anyhow::Result<()> {
     drop(tensors);
     let workload = Workload::new(&model, args.pixels, args.tokens);
     let peer = args.peer.as_ref().map(|python| Peer::new(python, &args));
-    let (mut ours, mut theirs) = (Times::new(), Times::new());
+    let (mut ours, mut theirs) = (Rounds::default(), Rounds::default());
     for round in 0..args.rounds {
         workload.time(args.runs, &mut ours);
         if let Some(peer) = &peer {
@@ -108,25 +106,15 @@ fn preset(name: &str) -> anyhow::Result<Preset> {
     })
 }
 
-fn table(out: &mut impl Write, ours: &Times, theirs: &Times) -> anyhow::Result<()> {
+fn table(out: &mut impl Write, ours: &Rounds, theirs: &Rounds) -> anyhow::Result<()> {
     writeln!(out, "| stage | mue | PyTorch | mue / PyTorch |\n|---|---|---|---|")?;
-    for (stage, times) in ours {
-        let mine = summary(times);
-        let (peer, ratio) = match theirs.get(stage) {
-            Some(times) => {
-                let peer = summary(times);
-                (format!("{:.1} ({:.1})", peer.0, peer.1), format!("{:.2}", mine.0 / peer.0))
-            }
+    for stage in ours.stages() {
+        let Some(mine) = ours.summary(stage) else { continue };
+        let (peer, ratio) = match theirs.summary(stage) {
+            Some(peer) => (peer.to_string(), format!("{:.2}", mine.median / peer.median)),
             None => (String::from("-"), String::from("-")),
         };
-        writeln!(out, "| {stage} | {:.1} ({:.1}) | {peer} | {ratio} |", mine.0, mine.1)?;
+        writeln!(out, "| {stage} | {mine} | {peer} | {ratio} |")?;
     }
     Ok(())
-}
-
-/// Median and minimum.
-fn summary(times: &[f64]) -> (f64, f64) {
-    let mut sorted = times.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (sorted[sorted.len() / 2], sorted[0])
 }

@@ -8,7 +8,7 @@ use mue_model::{
     AnswerRequest, BranchEncoding, BranchPolicy, ExitPolicy, Ofa, SearchSettings, Source, Tensor,
 };
 
-use crate::Times;
+use crate::rounds::{Rounds, Summary};
 
 /// A model with the inputs of a caption and of an entailment.
 pub(crate) struct Workload<'a> {
@@ -33,31 +33,32 @@ impl<'a> Workload<'a> {
         }
     }
 
-    /// Times every stage, each once unrecorded and then `runs` times.
-    pub(crate) fn time(&self, runs: usize, times: &mut Times) {
+    /// Times a round of every stage, each once unrecorded and then `runs` times.
+    pub(crate) fn time(&self, runs: usize, rounds: &mut Rounds) {
         let caption = self.encode(true);
-        let entailment = self.encode(false);
-        self.stage("stem", runs, times, || {
+        self.stage("stem", runs, rounds, || {
             self.wait(self.model.stem_stages(self.pixels.clone()).remove(3));
         });
-        self.stage("encode", runs, times, || {
+        self.stage("encode", runs, rounds, || {
             let encoded = self.encode(true);
             self.wait(encoded[0].states());
         });
-        self.stage("decode_greedy", runs, times, || self.decode(caption.clone(), 1));
-        self.stage("decode_beam5", runs, times, || self.decode(caption.clone(), 5));
-        self.stage("caption_greedy", runs, times, || self.decode(self.encode(true), 1));
-        self.stage("entailment", runs, times, || self.answer(self.encode(false)));
-        drop(entailment);
+        self.stage("decode_greedy", runs, rounds, || self.decode(caption.clone(), 1));
+        self.stage("decode_beam5", runs, rounds, || self.decode(caption.clone(), 5));
+        self.stage("caption_greedy", runs, rounds, || self.decode(self.encode(true), 1));
+        self.stage("entailment", runs, rounds, || self.answer(self.encode(false)));
     }
 
-    fn stage(&self, name: &str, runs: usize, times: &mut Times, run: impl Fn()) {
-        run();
-        for _ in 0..runs {
+    fn stage(&self, name: &str, runs: usize, rounds: &mut Rounds, run: impl Fn()) {
+        let timed_ms = || {
             let start = Instant::now();
             run();
-            let elapsed = start.elapsed().as_secs_f64() * 1e3;
-            times.entry(name.to_owned()).or_default().push(elapsed);
+            start.elapsed().as_secs_f64() * 1e3
+        };
+        run();
+        let times_ms = (0..runs).map(|_| timed_ms()).collect();
+        if let Some(round) = Summary::of(times_ms) {
+            rounds.add(name, round);
         }
     }
 

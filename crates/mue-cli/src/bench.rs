@@ -1,23 +1,26 @@
 //! `mue bench`: the service under load.
 
+mod exits;
 mod measure;
 mod page;
 mod server;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Args;
-use mue_bench::load::{Client, Corpus, ExitSetting, html};
+use mue_bench::load::{Client, Corpus, ExitSetting, Report, html};
 use mue_data::datasets::DataSpec;
 use mue_engine::DeviceChoice;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::bench::exits::exit_settings;
 use crate::bench::measure::measure;
 use crate::bench::server::Server;
 use crate::error::{failure, user_error};
 use crate::model::share;
+use crate::output::conclude;
 
 const LONG_ABOUT: &str = "\
 Load the service over HTTP and report throughput, latency and exits.
@@ -68,10 +71,10 @@ pub(crate) struct BenchArgs {
     /// Share of captions, 0 to 1; the other requests are entailments
     #[arg(long = "mix", value_name = "SHARE", default_value = "0.5", value_parser = share)]
     captions: f64,
-    /// Exit settings: off, auto, quality=0.99, or thresholds such as image=0.9+decoder=0.95
-    /// [default: off,auto; with --overhead or --overload, auto]
-    #[arg(long, value_delimiter = ',', value_name = "HOW")]
-    exits: Vec<ExitSetting>,
+    /// Exit settings, with commas between them: off, auto, quality=0.99, or thresholds such as
+    /// image=0.9+decoder=0.95; repeatable [default: off,auto; with --overhead or --overload, auto]
+    #[arg(long, value_name = "HOW", value_parser = exit_settings)]
+    exits: Vec<Vec<ExitSetting>>,
     /// Arrivals per second of each point, instead of shares of the saturation
     #[arg(long, value_delimiter = ',', value_name = "RATE", value_parser = rate)]
     rates: Vec<f64>,
@@ -150,15 +153,17 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         .map_err(|error| user_error(error, "give an address such as http://127.0.0.1:8080"))?;
     let report = runtime.block_on(measure(args, &client, &mut corpus))?;
     drop(server);
-    match args.json {
-        true => writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?,
-        false => report.write_text(out)?,
-    }
-    if let Some(path) = &args.html {
-        // First the figures, which a page that cannot be written must not cost.
-        out.flush()?;
-        page::write(path, &html(&report)?.context("there is no curve to plot")?)?;
-    }
+    let written = args.html.as_ref().map_or(Ok(()), |path| write_page(path, &report));
+    // A page that cannot be written must not cost the figures.
+    conclude(print(args, &report, out), written.and_then(|()| judge(&report)))
+}
+
+fn write_page(path: &Path, report: &Report) -> anyhow::Result<()> {
+    page::write(path, &html(report)?.context("there is no curve to plot")?)
+}
+
+/// Whether the server did under overload what it should.
+fn judge(report: &Report) -> anyhow::Result<()> {
     let complaints = report.overload.iter().filter_map(|overload| overload.complaint());
     match complaints.reduce(|all, next| format!("{all}; {next}")) {
         Some(seen) => {
@@ -166,6 +171,14 @@ pub(crate) fn run(args: &BenchArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         }
         None => Ok(()),
     }
+}
+
+fn print(args: &BenchArgs, report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
+    match args.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
+        false => report.write_text(out)?,
+    }
+    Ok(out.flush()?)
 }
 
 /// Under overload one thread: it costs the server least where they share cores.

@@ -1,19 +1,19 @@
 //! `mue calibrate`: which exits keep a promised quality.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use mue_data::datasets::DataSpec;
-use mue_engine::{Calibration, DeviceChoice, EngineSettings, TaskCalibration};
-use mue_eval::{CONFIDENCE_MAX, CalibrationPlan, calibrate};
+use mue_engine::{DeviceChoice, EngineSettings, TaskCalibration};
+use mue_eval::{CONFIDENCE_MAX, CalibrationPlan, EvalData, calibrate};
 
 use crate::data::{DataArgs, report_unusable};
+use crate::engine_error::not_measured;
 use crate::error::user_error;
 use crate::eval::TaskArg;
 use crate::model::{open_model, share};
-use crate::model_files::CALIBRATION;
+use crate::model_files::{CALIBRATION, read_calibration};
 use crate::whole_file;
 
 const LONG_ABOUT: &str = "\
@@ -86,24 +86,36 @@ fn confidence(text: &str) -> Result<f64, String> {
 
 /// Calibrates the model and says what was found.
 pub(crate) fn run(args: &CalibrateArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let settings = EngineSettings { device: args.device, ..EngineSettings::default() };
-    let engine = open_model(args.model.clone().into(), settings)?;
-    let mut calibration = engine.model().calibration().clone();
     let both = [TaskArg::Caption, TaskArg::Entailment];
     let tasks = if args.tasks.is_empty() { &both[..] } else { &args.tasks };
-    for task in tasks {
-        let data = args.reading.open(&args.data, *task)?;
-        let plan = plan(args, *task, data.len())?;
-        let found = calibrate(&engine, &data, &plan)
-            .map_err(|error| user_error(error, "`mue help calibrate` says what is needed"))?;
-        report_unusable(&data);
-        print(out, (*task, &plan), &found)?;
-        match task {
-            TaskArg::Caption => calibration.caption = found,
-            TaskArg::Entailment => calibration.entailment = found,
-        }
+    // Before anything is measured, since a measurement is dear.
+    let prepared =
+        tasks.iter().map(|task| prepare(args, *task)).collect::<anyhow::Result<Vec<_>>>()?;
+    let settings = EngineSettings { device: args.device, ..EngineSettings::default() };
+    let engine = open_model(args.model.clone().into(), settings)?;
+    let path = args.model.join(CALIBRATION);
+    whole_file::check(&path).map_err(|error| unwritable(&path, error))?;
+    let mut printed: anyhow::Result<()> = Ok(());
+    for (task, data, plan) in &prepared {
+        let found = calibrate(&engine, data, plan)
+            .map_err(|error| not_measured(error, "`mue help calibrate` says what is needed"))?;
+        report_unusable(data);
+        let kept = keep(&args.model, *task, &found);
+        // What cannot be kept is shown all the same, and what nobody reads is kept for every task.
+        printed = printed.and_then(|()| print(out, (*task, plan), &found));
+        kept?;
     }
-    write(&args.model, &calibration)
+    printed
+}
+
+/// The data of one task, and how it is calibrated on that.
+fn prepare(
+    args: &CalibrateArgs,
+    task: TaskArg,
+) -> anyhow::Result<(TaskArg, EvalData, CalibrationPlan)> {
+    let data = args.reading.open(&args.data, task)?;
+    let plan = plan(args, task, data.len())?;
+    Ok((task, data, plan))
 }
 
 fn plan(args: &CalibrateArgs, task: TaskArg, samples: usize) -> anyhow::Result<CalibrationPlan> {
@@ -120,10 +132,22 @@ fn plan(args: &CalibrateArgs, task: TaskArg, samples: usize) -> anyhow::Result<C
     Ok(CalibrationPlan { search, promise, confidence: args.confidence, fresh, points })
 }
 
-fn write(model: &Path, calibration: &Calibration) -> anyhow::Result<()> {
+/// Writes what was found for one task beside what the file holds of the other by now: another run
+/// may have calibrated that meanwhile.
+fn keep(model: &Path, task: TaskArg, found: &TaskCalibration) -> anyhow::Result<()> {
+    let mut calibration = read_calibration(model)?.unwrap_or_default();
+    match task {
+        TaskArg::Caption => calibration.caption = found.clone(),
+        TaskArg::Entailment => calibration.entailment = found.clone(),
+    }
     let path = model.join(CALIBRATION);
-    let json = serde_json::to_vec_pretty(calibration)?;
-    whole_file::write(&path, &json).with_context(|| format!("cannot write {}", path.display()))
+    let json = serde_json::to_vec_pretty(&calibration)?;
+    whole_file::write(&path, &json).map_err(|error| unwritable(&path, error))
+}
+
+fn unwritable(path: &Path, error: io::Error) -> anyhow::Error {
+    let error = anyhow::Error::new(error).context(format!("cannot write {}", path.display()));
+    user_error(error, "calibrate a model in a folder that can be written to")
 }
 
 fn print(
@@ -159,4 +183,30 @@ fn print(
         )?;
     }
     Ok(writeln!(out)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use mue_engine::ExitRules;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_was_calibrated_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let auto = Some(ExitRules::default());
+        let found = TaskCalibration { auto, ..TaskCalibration::default() };
+        for task in [TaskArg::Caption, TaskArg::Entailment] {
+            keep(folder.path(), task, &found).unwrap();
+        }
+        let calibration = read_calibration(folder.path()).unwrap().unwrap();
+        assert_eq!((&calibration.caption, &calibration.entailment), (&found, &found));
+    }
+
+    /// A quality that is copied from the file is that of its point.
+    #[test]
+    fn a_number_is_read_as_it_is_typed() {
+        let typed = "0.9926704628746265";
+        assert_eq!(serde_json::from_str::<f64>(typed).unwrap(), typed.parse::<f64>().unwrap());
+    }
 }

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mue_engine::batcher::Timing;
-use mue_engine::{Caption, CaptionSearch, Engine, Reply};
+use mue_engine::{Caption, Engine, Outcome, Question, Reply, Request};
 use serde::Serialize;
 
-use crate::error::{failure, user_error};
+use crate::engine_error::not_taken;
+use crate::error::{self, failure, user_error};
 use crate::model::{ModelArgs, read_image};
+use crate::output::conclude;
 use crate::trace::{ComputeJson, ExitJson, TimingJson, coloured, print_summary, print_tokens};
 
 const EXAMPLES: &str = "\
@@ -20,6 +22,8 @@ Examples:
 
 /// Pictures that are read before their captions are printed.
 const BATCH: usize = 32;
+
+const REMEDY: &str = "`mue help caption` says what can be asked";
 
 /// Caption images
 #[derive(Debug, Args)]
@@ -55,16 +59,35 @@ struct CaptionJson<'a> {
     timing_ms: TimingJson,
 }
 
-/// Captions the images and prints the answers.
+/// Captions the images and prints the answers. An image without one is told of, and costs no other.
 pub(crate) fn run(args: &CaptionArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let engine = args.model.open()?;
-    let search = search(args, &engine);
+    let question = question(args, &engine)?;
+    let mut failed = None;
+    let printed = caption_all(args, (&engine, &question), &mut failed, out);
+    conclude(printed, failed.map_or(Ok(()), Err))
+}
+
+/// Leaves the last failure in `failed`, to end with, and tells of those before it.
+fn caption_all(
+    args: &CaptionArgs,
+    (engine, question): (&Engine, &Question),
+    failed: &mut Option<anyhow::Error>,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
     let mut results = Vec::new();
     for paths in args.images.chunks(BATCH) {
-        for (path, (caption, timing)) in paths.iter().zip(caption(args, &engine, &search, paths)?) {
-            match args.model.json {
-                true => results.push(json(path, caption, timing)),
-                false => print(out, path, &caption)?,
+        for (path, captioned) in paths.iter().zip(caption(engine, question, paths)?) {
+            match captioned {
+                Ok((caption, timing)) if args.model.json => {
+                    results.push(json(path, caption, timing));
+                }
+                Ok((caption, _)) => print(out, path, &caption)?,
+                Err(error) => {
+                    if let Some(former) = failed.replace(error) {
+                        let _ = error::report(&former);
+                    }
+                }
             }
         }
     }
@@ -76,41 +99,45 @@ pub(crate) fn run(args: &CaptionArgs, out: &mut dyn Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Captions some pictures, all together.
+/// Captions some pictures, all together; each may fail alone.
 fn caption(
-    args: &CaptionArgs,
     engine: &Engine,
-    search: &CaptionSearch,
+    question: &Question,
     paths: &[PathBuf],
-) -> anyhow::Result<Vec<(Caption, Timing)>> {
-    let request = |path| {
+) -> anyhow::Result<Vec<anyhow::Result<(Caption, Timing)>>> {
+    let request = |path| -> anyhow::Result<Request> {
         let image = read_image(path, engine)?;
-        let request = engine.model().caption(image, args.model.exit(), search);
-        request.map_err(|error| user_error(error, "`mue help caption` says what can be asked"))
+        question.about(image).map_err(|error| user_error(error, REMEDY))
     };
-    let requests = paths.iter().map(request).collect::<Result<Vec<_>, _>>()?;
-    let outcomes = engine.answer_all(requests)?;
-    paths
-        .iter()
-        .zip(outcomes)
-        .map(|(path, outcome)| {
-            let answer = outcome.map_err(|error| {
-                let what = format!("cannot caption {}", path.display());
-                failure(anyhow::Error::new(error).context(what), "check the model's weights")
-            })?;
-            match answer.output {
-                Reply::Caption(caption) => Ok((caption, answer.timing)),
-                Reply::Entailment(_) => anyhow::bail!("a caption request was answered otherwise"),
-            }
-        })
-        .collect()
+    let requests: Vec<anyhow::Result<Request>> = paths.iter().map(request).collect();
+    let outcomes = engine.answer_all(requests.iter().flatten().cloned());
+    let outcomes = outcomes.map_err(|error| not_taken(error, "lower --beam-size"))?;
+    let mut outcomes = outcomes.into_iter();
+    let answers = paths.iter().zip(requests).map(|(path, request)| {
+        let outcome = request.map(|_| outcomes.next().expect("every request has an outcome"));
+        outcome.and_then(|outcome| answer(path, outcome))
+    });
+    Ok(answers.collect())
 }
 
-fn search(args: &CaptionArgs, engine: &Engine) -> CaptionSearch {
+fn answer(path: &Path, outcome: Outcome) -> anyhow::Result<(Caption, Timing)> {
+    let answer = outcome.map_err(|error| {
+        let what = format!("cannot caption {}", path.display());
+        failure(anyhow::Error::new(error).context(what), "check the model's weights")
+    })?;
+    match answer.output {
+        Reply::Caption(caption) => Ok((caption, answer.timing)),
+        Reply::Entailment(_) => anyhow::bail!("a caption request was answered otherwise"),
+    }
+}
+
+/// What is asked about every picture.
+fn question(args: &CaptionArgs, engine: &Engine) -> anyhow::Result<Question> {
     let mut search = engine.model().settings().search.clone();
     search.beam_size = args.beam_size.unwrap_or(search.beam_size);
     search.tokens_max = args.max_tokens.unwrap_or(search.tokens_max);
-    search
+    let question = engine.model().caption_question(args.model.exit(), &search);
+    question.map_err(|error| user_error(error, REMEDY))
 }
 
 fn json(image: &Path, caption: Caption, timing: Timing) -> CaptionJson<'_> {

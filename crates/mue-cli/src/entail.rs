@@ -26,7 +26,7 @@ pub(crate) struct EntailArgs {
     /// Image file: PNG, JPEG, WebP, GIF, BMP or TIFF
     image: PathBuf,
     /// Sentence to judge; may be given several times
-    #[arg(long = "hypothesis", value_name = "TEXT", required = true, num_args = 1..)]
+    #[arg(long = "hypothesis", value_name = "TEXT", required = true)]
     hypotheses: Vec<String>,
     /// What is known of the image in words
     #[arg(long, value_name = "TEXT")]

@@ -52,7 +52,12 @@ pub(crate) fn failure(error: impl Into<anyhow::Error>, remedy: impl Into<String>
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     // Nobody is left to be told when standard error is closed too.
     let _ = writeln!(io::stderr().lock(), "error: {}", line(error));
-    ExitCode::from(error.downcast_ref::<Explained>().map_or(FAILURE, |known| known.exit_code))
+    ExitCode::from(exit_code(error))
+}
+
+/// The exit code that an error deserves.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    error.downcast_ref::<Explained>().map_or(FAILURE, |known| known.exit_code)
 }
 
 /// Prints what is wrong with the arguments as one line, or the help that they ask for.

@@ -17,10 +17,12 @@ use mue_eval::{
 };
 
 use crate::data::{DataArgs, report_unusable};
+use crate::engine_error::not_measured;
 use crate::error::user_error;
 use crate::eval::progress::Progress;
 use crate::folder::make_folder;
 use crate::model::ModelArgs;
+use crate::output::conclude;
 
 const LONG_ABOUT: &str = "\
 Measure a model at full depth and with exits, in one run.
@@ -158,7 +160,7 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         let plan =
             Plan { exit: args.model.exit(), timed: args.timed as usize, bootstrap: BOOTSTRAP };
         let evaluation = evaluate(&clock, data, &plan)
-            .map_err(|error| user_error(error, "`mue help eval` says what can be measured"))?;
+            .map_err(|error| not_measured(error, "`mue help eval` says what can be measured"))?;
         if let (Some(folder), TaskArg::Caption) = (&args.out, task) {
             write_captions(folder, &evaluation)?;
         }
@@ -172,7 +174,9 @@ pub(crate) fn run(args: &EvalArgs, out: &mut dyn Write) -> anyhow::Result<()> {
             TaskArg::Entailment => report.entailment = Some(found),
         }
     }
-    print(args, &report, out)
+    let written = args.out.as_ref().map_or(Ok(()), |folder| write_report(folder, &report));
+    // What cannot be written is shown all the same: it took long to measure.
+    conclude(print(args, &report, out), written)
 }
 
 /// What the data is called; once, where it is called alike for every task.
@@ -238,26 +242,25 @@ fn compare(
     let heard = |what: &str, done, total| progress.at(what, (done, total));
     let plan = FrontierPlan { timed: args.timed as usize, bootstrap: BOOTSTRAP, progress: &heard };
     let found = frontier((&model, &others), (tune, data), &plan)
-        .map_err(|error| user_error(error, "`mue help eval` says what can be compared"))?;
+        .map_err(|error| not_measured(error, "`mue help eval` says what can be compared"))?;
     report_unusable(tune);
     Ok(found)
 }
 
 fn print(args: &EvalArgs, report: &Report, out: &mut dyn Write) -> anyhow::Result<()> {
-    let (json, text) = (serde_json::to_string_pretty(report)?, report.markdown());
-    // First what took so long to measure is shown.
     match args.model.json {
-        true => writeln!(out, "{json}")?,
-        false => write!(out, "{text}")?,
+        true => writeln!(out, "{}", serde_json::to_string_pretty(report)?)?,
+        false => write!(out, "{}", report.markdown())?,
     }
-    out.flush()?;
-    if let Some(folder) = &args.out {
-        write_file(folder, "report.json", json.as_bytes())?;
-        write_file(folder, "report.md", text.as_bytes())?;
-        write_file(folder, "report.html", report.html()?.as_bytes())?;
-        for (name, svg) in report.plots()? {
-            write_file(folder, &name, svg.as_bytes())?;
-        }
+    Ok(out.flush()?)
+}
+
+fn write_report(folder: &Path, report: &Report) -> anyhow::Result<()> {
+    write_file(folder, "report.json", serde_json::to_string_pretty(report)?.as_bytes())?;
+    write_file(folder, "report.md", report.markdown().as_bytes())?;
+    write_file(folder, "report.html", report.html()?.as_bytes())?;
+    for (name, svg) in report.plots()? {
+        write_file(folder, &name, svg.as_bytes())?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod bench;
 mod calibrate;
 mod caption;
 mod data;
+mod engine_error;
 mod entail;
 mod error;
 mod eval;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
     let mut out = Output::stdout();
     match cli.command.run(&mut out).and_then(|()| Ok(out.flush()?)) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whatever else a command does or tells, it does not leave to a reader: see `conclude`.
         Err(error) if output::reader_left(&error) => ExitCode::SUCCESS,
         Err(error) => error::report(&error),
     }

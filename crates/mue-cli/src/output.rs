@@ -2,6 +2,8 @@
 
 use std::io::{self, StdoutLock, Write};
 
+use crate::error;
+
 /// The reader of standard output has closed the pipe.
 #[derive(Debug, thiserror::Error)]
 #[error("standard output is closed")]
@@ -44,6 +46,23 @@ pub(crate) fn reader_left(error: &anyhow::Error) -> bool {
         .any(|cause| cause.get_ref().is_some_and(|inner| inner.is::<ReaderLeft>()))
 }
 
+/// How a command ends that has printed, and that has something to tell beside what it prints: a
+/// reader that leaves changes nothing about that.
+pub(crate) fn conclude(
+    printed: anyhow::Result<()>,
+    ending: anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match (printed, ending) {
+        (Err(error), ending) if reader_left(&error) => ending,
+        (Err(error), Err(ending)) => {
+            // Both are told, and the exit code is the ending's.
+            let _ = error::report(&error);
+            Err(ending)
+        }
+        (printed, ending) => printed.and(ending),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +86,16 @@ mod tests {
 
         let theirs = io::Error::from(io::ErrorKind::BrokenPipe);
         assert!(!reader_left(&theirs.into()));
+    }
+
+    #[test]
+    fn a_reader_that_leaves_changes_nothing_about_the_ending() {
+        let left = || anyhow::Error::new(writeln!(Output(ClosedPipe), "line").unwrap_err());
+        assert!(conclude(Err(left()), Ok(())).is_ok());
+        let broken = anyhow::anyhow!("the promise is not kept");
+        let ended = conclude(Err(left()), Err(broken)).unwrap_err();
+        assert_eq!(ended.to_string(), "the promise is not kept");
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(conclude(Err(full.into()), Ok(())).is_err(), "a full disk is no reader");
     }
 }

@@ -22,7 +22,7 @@ use crate::error::user_error;
 use crate::runtime::run_server;
 use crate::serve::certificate::{Pem, Watch};
 use crate::serve::spans::Exporter;
-use crate::serve::welcome::welcome;
+use crate::serve::welcome::{greet, welcome};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -109,8 +109,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         // Before the line that says that the server can be told to stop.
         let stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
         let hangups = signal(SignalKind::hangup())?;
-        writeln!(out, "{welcome}")?;
-        out.flush()?;
+        greet(&welcome, out)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let listener = match tls.clone() {
             Some(tls) => Listener::tls(listener, tls),

@@ -1,19 +1,21 @@
 //! `mue verify`: whether calibrated exits keep their promise on fresh data.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::anyhow;
 use clap::Args;
 use mue_data::datasets::DataSpec;
 use mue_data::scenes::{SceneSet, Split};
-use mue_engine::{Engine, EngineSettings};
+use mue_engine::{Engine, EngineSettings, OperatingPoint};
 use mue_eval::{promised, retention};
 use serde::Serialize;
 
 use crate::data::DataArgs;
+use crate::engine_error::not_measured;
 use crate::error::user_error;
 use crate::eval::TaskArg;
 use crate::model::ModelArgs;
+use crate::output::conclude;
 
 const LONG_ABOUT: &str = "\
 Check on fresh scenes that calibrated exits keep what calibration.json promises.
@@ -70,28 +72,41 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         [] => &[TaskArg::Caption, TaskArg::Entailment],
         tasks => tasks,
     };
+    // All of them before anything is measured, since a measurement is dear.
+    let promises =
+        tasks.iter().map(|task| promise(args, &engine, *task)).collect::<Result<Vec<_>, _>>()?;
+    let named = tasks.iter().copied().zip(promises);
     let verdicts =
-        tasks.iter().map(|task| verdict(args, &engine, *task)).collect::<Result<Vec<_>, _>>()?;
-    match args.model.json {
-        true => writeln!(out, "{}", serde_json::to_string_pretty(&verdicts)?)?,
-        false => print(out, &verdicts)?,
-    }
-    out.flush()?;
+        named.map(|promise| verdict(args, &engine, promise)).collect::<Result<Vec<_>, _>>()?;
     let broken = verdicts.iter().find(|verdict| {
         let least = verdict.confidence * verdict.retention.len() as f64;
         (verdict.kept as f64) < least - 1e-9
     });
-    broken.map_or(Ok(()), |verdict| Err(anyhow!("the promise for {} is not kept", verdict.task)))
+    let ending = broken
+        .map_or(Ok(()), |verdict| Err(anyhow!("the promise for {} is not kept", verdict.task)));
+    conclude(print(args, &verdicts, out), ending)
 }
 
-fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<Verdict> {
-    let exit = args.model.exit();
-    let point = promised(engine, task.into(), &exit).ok_or_else(|| {
+/// What is promised of the exits for a task.
+fn promise<'a>(
+    args: &VerifyArgs,
+    engine: &'a Engine,
+    task: TaskArg,
+) -> anyhow::Result<&'a OperatingPoint> {
+    promised(engine, task.into(), &args.model.exit()).ok_or_else(|| {
         let error = anyhow!("nothing is promised of the exits {:?}", args.model.exit_name());
         let remedy = "`mue calibrate` certifies `auto`, `mue` and qualities; where no exits keep its \
                       --promise, `auto` is full depth";
         user_error(error, remedy)
-    })?;
+    })
+}
+
+fn verdict(
+    args: &VerifyArgs,
+    engine: &Engine,
+    (task, point): (TaskArg, &OperatingPoint),
+) -> anyhow::Result<Verdict> {
+    let exit = args.model.exit();
     let (promise, confidence, fresh) = (point.retention_low, point.confidence, point.fresh);
     let samples = args.count.map_or(fresh, |count| count as usize);
     let mut retentions = Vec::new();
@@ -105,7 +120,9 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
         let set = SceneSet::new(seed, Split::Test);
         let scenes = DataSpec::Scenes { set, count: samples };
         let data = DataArgs::default().open(&scenes, task)?;
-        retentions.push(retention(engine, &data, &exit)?.ok_or_else(|| {
+        let found = retention(engine, &data, &exit)
+            .map_err(|error| not_measured(error, "`mue help verify` says what is checked"))?;
+        retentions.push(found.ok_or_else(|| {
             let error = anyhow!("full depth has no quality on {scenes}, so there is none to keep");
             user_error(error, "check on more samples (--count)")
         })?);
@@ -115,20 +132,26 @@ fn verdict(args: &VerifyArgs, engine: &Engine, task: TaskArg) -> anyhow::Result<
     Ok(Verdict { task, samples, fresh, promise, confidence, kept, retention: retentions })
 }
 
-fn print(out: &mut dyn Write, verdicts: &[Verdict]) -> anyhow::Result<()> {
-    for verdict in verdicts {
-        let Verdict { task, samples, fresh, promise, confidence, kept, retention } = verdict;
-        let least = retention.iter().copied().fold(f64::INFINITY, f64::min);
-        writeln!(
-            out,
-            "{task}: a retention of at least {promise:.4} is promised at {:.0}% confidence; kept \
-             on {kept} of {} seeds of {samples} samples, the lowest was {least:.4}",
-            100.0 * confidence,
-            retention.len()
-        )?;
-        if samples < fresh {
-            writeln!(out, "{task}: on fewer than {fresh} samples nothing is promised")?;
-        }
+fn print(args: &VerifyArgs, verdicts: &[Verdict], out: &mut dyn Write) -> anyhow::Result<()> {
+    match args.model.json {
+        true => writeln!(out, "{}", serde_json::to_string_pretty(verdicts)?)?,
+        false => verdicts.iter().try_for_each(|verdict| print_line(verdict, out))?,
     }
-    Ok(())
+    Ok(out.flush()?)
+}
+
+fn print_line(verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+    let Verdict { task, samples, fresh, promise, confidence, kept, retention } = verdict;
+    let least = retention.iter().copied().fold(f64::INFINITY, f64::min);
+    writeln!(
+        out,
+        "{task}: a retention of at least {promise:.4} is promised at {:.0}% confidence; kept on \
+         {kept} of {} seeds of {samples} samples, the lowest was {least:.4}",
+        100.0 * confidence,
+        retention.len()
+    )?;
+    match samples < fresh {
+        true => writeln!(out, "{task}: on fewer than {fresh} samples nothing is promised"),
+        false => Ok(()),
+    }
 }

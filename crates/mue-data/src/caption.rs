@@ -1,12 +1,13 @@
-//! What is done to a caption after decoding.
+//! What is done to captions: after decoding, and before learning.
 
 /// A caption for people: outer white space goes, inner runs of it become one space.
 pub fn trim_caption(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A caption as OFA's evaluation scores it: ASCII punctuation is removed, then outer white space.
-pub fn caption_for_scoring(text: &str) -> String {
+/// A caption as OFA is fine-tuned on it (`data/mm_data/caption_dataset`): ASCII punctuation is removed,
+/// then outer white space.
+pub fn without_punctuation(text: &str) -> String {
     let kept: String = text.chars().filter(|c| !c.is_ascii_punctuation()).collect();
     kept.trim().to_owned()
 }
@@ -21,7 +22,7 @@ mod tests {
     }
 
     #[test]
-    fn scorers_see_no_punctuation() {
-        assert_eq!(caption_for_scoring(" a man's hat, red-ish. "), "a mans hat redish");
+    fn punctuation_goes_without_leaving_a_space() {
+        assert_eq!(without_punctuation(" a man's hat, red-ish. "), "a mans hat redish");
     }
 }

@@ -14,7 +14,7 @@ pub mod scenes;
 mod tokenizer;
 mod tokenizer_files;
 
-pub use caption::{caption_for_scoring, trim_caption};
+pub use caption::{trim_caption, without_punctuation};
 pub use picture::{ImageError, ImageLimits, Orientation, RgbImage, decode_image};
 pub use prompt::{PromptError, Prompts, clean_sentence};
 pub use resize::{PixelTensor, preprocess, resize};

@@ -4,6 +4,8 @@
 //! and clip to 8 bits between the passes; this does the same, with the same fixed-point
 //! coefficients, so the result is theirs to the last bit.
 
+use std::borrow::Cow;
+
 use crate::picture::RgbImage;
 
 /// A normalised picture, `[3, height, width]` row-major, values in -1..1.
@@ -26,7 +28,7 @@ const SUPPORT: f64 = 2.0;
 /// Resizes to the size given, not keeping the aspect ratio, and normalises to
 /// `(sample / 255 - 0.5) / 0.5` (OFA, `data/mm_data`).
 pub fn preprocess(picture: &RgbImage, height: usize, width: usize) -> PixelTensor {
-    let resized = resize(picture, height, width);
+    let resized = resized(picture, height, width);
     let plane = height * width;
     let mut values = vec![0.0; 3 * plane];
     for (index, pixel) in resized.samples.chunks_exact(3).enumerate() {
@@ -39,12 +41,17 @@ pub fn preprocess(picture: &RgbImage, height: usize, width: usize) -> PixelTenso
 
 /// Pillow's `Image.resize((width, height), BICUBIC)`.
 pub fn resize(picture: &RgbImage, height: usize, width: usize) -> RgbImage {
-    let mut resized = picture.clone();
+    resized(picture, height, width).into_owned()
+}
+
+/// The same; a picture of this size is taken as it is.
+fn resized(picture: &RgbImage, height: usize, width: usize) -> Cow<'_, RgbImage> {
+    let mut resized = Cow::Borrowed(picture);
     if resized.width != width {
-        resized = resize_rows(&resized, width);
+        resized = Cow::Owned(resize_rows(&resized, width));
     }
     if resized.height != height {
-        resized = resize_columns(&resized, height);
+        resized = Cow::Owned(resize_columns(&resized, height));
     }
     resized
 }
@@ -144,6 +151,7 @@ mod tests {
     fn the_same_size_is_the_same_picture() {
         let original = picture(5, 7, |y, x| (y * 31 + x * 7) as u8);
         assert_eq!(resize(&original, 5, 7), original);
+        assert!(matches!(resized(&original, 5, 7), Cow::Borrowed(_)), "it is not copied");
     }
 
     #[test]

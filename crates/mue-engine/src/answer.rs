@@ -108,7 +108,8 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Share of full depth that was not computed, 0 to 1.
+    /// Share of full depth that was not computed, at most 1; below 0 where a policy asked the head so
+    /// often that the readings cost more than the layers saved.
     pub fn saved(&self) -> f64 {
         1.0 - self.macs as f64 / self.macs_full.max(1) as f64
     }

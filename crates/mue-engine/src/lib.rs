@@ -1,8 +1,9 @@
 //! Opens a model folder on a device and answers caption and entailment requests, many at a time.
 //!
 //! [`Engine`] is what the command line, the server and the evaluation call. [`ModelFolder`] holds
-//! what a model needs beside its weights, and makes [`Request`]s that can't be wrong. The model runs
-//! on a thread of its own behind [`mue_batcher`]: tensors never leave that thread.
+//! what a model needs beside its weights, and makes [`Request`]s that can't be wrong. The model belongs
+//! to a thread of its own behind [`mue_batcher`], which feeds a GPU itself; on the CPU its steps run on
+//! the threads that compute.
 
 mod answer;
 mod batch;

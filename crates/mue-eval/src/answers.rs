@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use mue_data::datasets::SampleText;
-use mue_engine::{Engine, ExitChoice, Reply};
+use mue_engine::{Engine, ExitChoice, Outcome, Reply};
 
 use crate::search::Progress;
 use crate::{EvalData, EvalError, EvalSample};
@@ -121,14 +121,14 @@ fn answer_chunk(
     let start = Instant::now();
     let outcomes = engine.answer_all(requests)?;
     let duration = start.elapsed();
-    let replies = chunk.iter().zip(outcomes).map(|(sample, outcome)| {
-        let answer = outcome.map_err(|error| EvalError::Answer {
-            sample: sample.id.clone(),
-            reason: error.to_string(),
-        })?;
-        Ok(answer.output)
-    });
-    Ok((replies.collect::<Result<_, EvalError>>()?, duration))
+    let replies = chunk.iter().zip(outcomes).map(|(sample, outcome)| reply(sample, outcome));
+    Ok((replies.collect::<Result<_, _>>()?, duration))
+}
+
+/// The reply to a sample, if the model had one.
+pub(crate) fn reply(sample: &EvalSample, outcome: Outcome) -> Result<Reply, EvalError> {
+    let failed = |reason| EvalError::Answer { sample: sample.id.clone(), reason };
+    outcome.map(|answer| answer.output).map_err(|error| failed(error.to_string()))
 }
 
 #[cfg(test)]

@@ -64,7 +64,8 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
         wall_saved: saved(bootstrap.median_ratio(&timed)?),
     };
     let exit = side(1);
-    let layers_saved = exit.exit_layers.saved(data.task());
+    let encoding = engine.model().settings().encoding;
+    let layers_saved = exit.exit_layers.saved(data.task(), encoding);
     let counts = Counts {
         samples: answers.ids.len(),
         timed_samples: clocks[0].len(),
@@ -73,7 +74,8 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     };
     let canonical = canonical_cider_d(&answers.truths)?;
     let promised = promised(engine, data.task(), &plan.exit).map(|point| point.retention_low);
-    let report = TaskReport::new((side(0), exit), (intervals, layers_saved), counts, canonical);
+    let sides = (side(0), exit);
+    let report = TaskReport::new(sides, (intervals, layers_saved), (counts, encoding), canonical);
     Ok(Evaluation { report: TaskReport { promised, ..report }, answers })
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::answers::Way;
+use crate::answers::{Way, reply};
 use crate::search::Progress;
 use crate::{EvalData, EvalError, EvalSample};
 
@@ -44,6 +44,38 @@ pub(crate) fn measure(
 fn answer_ms(way: &Way<'_>, sample: &EvalSample) -> Result<f64, EvalError> {
     let request = sample.request(way.engine, &way.exit)?;
     let start = Instant::now();
-    way.engine.answer_all([request])?;
-    Ok(start.elapsed().as_secs_f64() * 1e3)
+    let outcomes = way.engine.answer_all([request])?;
+    let elapsed_ms = start.elapsed().as_secs_f64() * 1e3;
+    // What has failed may have been quick.
+    outcomes.into_iter().try_for_each(|outcome| reply(sample, outcome).map(drop))?;
+    Ok(elapsed_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use mue_data::datasets::{DatasetOptions, Task};
+    use mue_engine::{Encoding, ExitChoice};
+    use mue_model::weights::{DType, RawTensor};
+
+    use super::*;
+    use crate::folder::Folder;
+    use crate::testing::engine;
+
+    #[test]
+    fn a_request_that_fails_is_not_timed() {
+        let folder = Folder::new(2, Encoding::Decomposed);
+        folder.put_weights(2, |name, tensor| match name {
+            "decoder.layer_norm.weight" => {
+                let bytes = f32::NAN.to_le_bytes().repeat(tensor.element_count());
+                RawTensor::new(DType::F32, tensor.shape().to_vec(), bytes.into()).unwrap()
+            }
+            _ => tensor,
+        });
+        let engine = engine(&folder);
+        let spec = "scenes:seed=3,count=2".parse().unwrap();
+        let data = EvalData::open(&spec, Task::Entailment, &DatasetOptions::default()).unwrap();
+        let ways = [Way { engine: &engine, exit: ExitChoice::Off }];
+        let error = measure(&ways, (&data, 2), &|_, _| ()).unwrap_err();
+        assert!(matches!(error, EvalError::Answer { .. }), "{error}");
+    }
 }

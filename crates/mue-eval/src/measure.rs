@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use mue_data::datasets::Task;
-use mue_engine::Reply;
+use mue_engine::{Encoding, Reply};
 use serde::Serialize;
 
 use crate::{Bootstrap, BootstrapError, Interval, Pair};
@@ -37,10 +37,10 @@ impl ExitLayers {
         [("image", &self.image), ("text", &self.text), ("decoder", &self.decoder)]
     }
 
-    /// The share of all layers that was not run, which is how the paper counts. A caption's prompt
-    /// is the same for all and encoded once for each model, so its branch does not count.
-    pub(crate) fn saved(&self, task: Task) -> f64 {
-        let counted = self.branches().into_iter().filter(|(name, _)| is_counted(task, name));
+    /// The share of all layers that was not run, which is how the paper counts.
+    pub(crate) fn saved(&self, task: Task, encoding: Encoding) -> f64 {
+        let branches = self.branches().into_iter();
+        let counted = branches.filter(|(name, _)| is_counted(task, encoding, name));
         let (run, all) = counted.fold((0.0, 0.0), |(run, all), (_, counts)| {
             (run + mean_layer(counts), all + counts.len() as f64)
         });
@@ -48,9 +48,11 @@ impl ExitLayers {
     }
 }
 
-/// Whether requests of a task run the layers of a branch.
-pub(crate) fn is_counted(task: Task, branch: &str) -> bool {
-    task != Task::Caption || branch != "text"
+/// Whether requests of a task run the layers of a branch. A caption's prompt is the same for all and
+/// encoded once for each model; in joint encoding a text's layers are its picture's.
+pub(crate) fn is_counted(task: Task, encoding: Encoding, branch: &str) -> bool {
+    let is_apart = encoding == Encoding::Decomposed && task == Task::Entailment;
+    branch != "text" || is_apart
 }
 
 fn count(counts: &mut Vec<u64>, (layer, layers): (usize, usize)) {
@@ -144,10 +146,20 @@ mod tests {
     fn layers_are_counted_as_the_paper_does_where_requests_run_them() {
         let layers =
             ExitLayers { image: vec![1, 0, 1], text: vec![0, 2, 0], decoder: vec![4, 0, 0] };
-        let saved = layers.saved(Task::Entailment);
+        let saved = layers.saved(Task::Entailment, Encoding::Decomposed);
         assert!((saved - (1.0 - 5.0 / 9.0)).abs() < 1e-12, "2, 2 and 1 of 3 each: {saved}");
-        let saved = layers.saved(Task::Caption);
+        let saved = layers.saved(Task::Caption, Encoding::Decomposed);
         assert!((saved - 0.5).abs() < 1e-12, "the prompt's branch is not run: {saved}");
+    }
+
+    #[test]
+    fn layers_that_text_and_image_run_together_are_counted_once() {
+        let layers =
+            ExitLayers { image: vec![2, 0, 0], text: vec![2, 0, 0], decoder: vec![0, 0, 2] };
+        for task in [Task::Entailment, Task::Caption] {
+            let saved = layers.saved(task, Encoding::Joint);
+            assert!((saved - (1.0 - 4.0 / 6.0)).abs() < 1e-12, "1 and 3 of 3 each: {saved}");
+        }
     }
 
     #[test]

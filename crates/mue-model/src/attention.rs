@@ -160,6 +160,30 @@ impl Attention {
         attention(queries, keys, values, None, Some(bias.sum()), options)
     }
 
+    /// The same over a sequence in several parts of the host's memory, none of which is copied.
+    pub(crate) fn attend_parts(
+        &self,
+        queries: Tensor<4>,
+        parts: &[KeysValues],
+        bias: Tensor<4>,
+    ) -> Tensor<4> {
+        if let [one] = parts {
+            return self.attend(queries, one, bias);
+        }
+        let queries = queries * self.scale;
+        let scores = |part: &KeysValues| queries.clone().matmul(part.keys.clone().swap_dims(2, 3));
+        let scores = Tensor::cat(parts.iter().map(scores).collect(), 3) + bias;
+        let probabilities = host::softmax(scores); // [batch, heads, target, source]
+        let mut first = 0;
+        let weighed = parts.iter().map(|part| {
+            let length = part.values.dims()[2];
+            let share = probabilities.clone().narrow(3, first, length);
+            first += length;
+            share.matmul(part.values.clone())
+        });
+        weighed.reduce(|sum, part| sum + part).expect("a source has parts")
+    }
+
     /// The same, every head in parts that a core's cache holds, on all threads.
     fn attend_in_parts(
         &self,
@@ -245,21 +269,47 @@ mod tests {
     use super::*;
     use crate::score_bias::padding_bias;
 
-    #[test]
-    fn attention_in_parts_is_attention() {
-        let (device, noise) = (Device::flex(), Distribution::Uniform(-1.0, 1.0));
-        let (heads, target, length, head_dim) = (3, 700, 500, 8);
-        let linear = || LinearConfig::new(24, 24).init(&device);
-        let attention = Attention {
+    const HEADS: usize = 3;
+    const HEAD_DIM: usize = 8;
+
+    fn layer() -> Attention {
+        let (device, width) = (Device::flex(), HEADS * HEAD_DIM);
+        let linear = || LinearConfig::new(width, width).init(&device);
+        Attention {
             query: linear(),
             key: linear(),
             value: linear(),
             out: linear(),
-            head_scale: Param::from_tensor(Tensor::ones([heads], &device)),
-            heads,
+            head_scale: Param::from_tensor(Tensor::ones([HEADS], &device)),
+            heads: HEADS,
             scale: 0.3,
+        }
+    }
+
+    fn random(shape: [usize; 4]) -> Tensor<4> {
+        Tensor::random(shape, Distribution::Uniform(-1.0, 1.0), &Device::flex())
+    }
+
+    #[test]
+    fn a_source_in_parts_is_the_source() {
+        let attention = layer();
+        let part = |length| KeysValues {
+            keys: random([1, HEADS, length, HEAD_DIM]),
+            values: random([1, HEADS, length, HEAD_DIM]),
         };
-        let random = |shape| Tensor::<4>::random(shape, noise, &device);
+        let parts = vec![part(30), part(1), part(7)];
+        let (queries, bias) = (random([1, HEADS, 5, HEAD_DIM]), random([1, HEADS, 5, 38]) * 9.0);
+        let whole = KeysValues::concat(parts.clone());
+        let expected = attention.attend(queries.clone(), &whole, bias.clone());
+        let found = attention.attend_parts(queries, &parts, bias);
+        let difference = (expected - found).abs().max().into_scalar::<f32>();
+        assert!(difference < 1e-5, "{difference}");
+    }
+
+    #[test]
+    fn attention_in_parts_is_attention() {
+        let (device, attention) = (Device::flex(), layer());
+        let (heads, target, length, head_dim) = (HEADS, 700, 500, HEAD_DIM);
         let shapes = [
             (1, [1, 3, 700, 500], None),
             (2, [2, 1, 1, 500], None),

@@ -6,8 +6,10 @@ mod run;
 mod step;
 
 use burn::tensor::Tensor;
+use rayon::prelude::*;
 
 use crate::exit::BranchPolicy;
+use crate::host;
 use crate::model::{DecoderState, Ofa};
 use crate::prediction::Prediction;
 use crate::search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings};
@@ -155,19 +157,16 @@ impl Ofa {
 
     /// Lets every search choose its tokens, and takes finished requests out.
     fn advance(&self, run: &mut DecoderRun, step: Step, logits: &[f32]) -> Vec<RequestStep> {
-        let vocabulary = self.config().vocab_size;
         let total = step.ages.len();
         let mut kept_rows = Vec::new();
         let mut kept = Vec::new();
         let mut reports = Vec::new();
-        let first_rows = step.first_rows;
-        for ((mut request, exit), first) in run.requests.drain(..).zip(step.exits).zip(first_rows) {
-            let rows = request.search.rows();
-            let row_logits: Vec<&[f32]> =
-                logits[first * vocabulary..].chunks_exact(vocabulary).take(rows).collect();
-            let layer = exit.layer;
+        let rows: Vec<usize> = run.requests.iter().map(|request| request.search.rows()).collect();
+        let advances = self.advance_searches(&mut run.requests, &step.first_rows, logits);
+        let left = step.exits.into_iter().zip(step.first_rows).zip(rows).zip(advances);
+        for (mut request, (((exit, first), rows), advance)) in run.requests.drain(..).zip(left) {
+            let (id, layer) = (request.id, exit.layer);
             request.exits.push(exit);
-            let (id, advance) = (request.id, request.search.advance(&row_logits));
             let mut tokens = request.search.best_tokens().to_vec();
             let finished = match advance {
                 Ok(Advance::Continue { parents }) => {
@@ -187,5 +186,23 @@ impl Ofa {
         run.requests = kept;
         run.select(kept_rows, total);
         reports
+    }
+
+    /// Each search sees its own rows alone, so with a large vocabulary they go on at the same time.
+    fn advance_searches(
+        &self,
+        requests: &mut [Request],
+        first_rows: &[usize],
+        logits: &[f32],
+    ) -> Vec<Result<Advance, NonFiniteLogits>> {
+        let vocabulary = self.config().vocab_size;
+        let advance = |(request, first): (&mut Request, &usize)| {
+            let rows = logits[first * vocabulary..].chunks_exact(vocabulary);
+            let rows: Vec<&[f32]> = rows.take(request.search.rows()).collect();
+            request.search.advance(&rows)
+        };
+        let together = host::CHUNK.div_ceil(vocabulary);
+        let searches = requests.par_iter_mut().zip(first_rows).with_min_len(together);
+        searches.map(advance).collect()
     }
 }

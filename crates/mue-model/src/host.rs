@@ -10,7 +10,7 @@ use burn::tensor::{DType, Device, Tensor, activation};
 use rayon::prelude::*;
 
 /// Elements that are worth a thread.
-const CHUNK: usize = 1 << 14;
+pub(crate) const CHUNK: usize = 1 << 14;
 
 /// Whether a device computes in the host's memory: one with memory of its own has a pool of it.
 ///
@@ -74,9 +74,70 @@ pub(crate) fn softmax(scores: Tensor<4>) -> Tensor<4> {
     Tensor::from_data(data, &device)
 }
 
+/// Inner products of two states for each of their vectors of `width`: of both, of the first with
+/// itself, and of the second with itself.
+pub(crate) fn inner_products(before: &[f32], after: &[f32], width: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; 3 * (before.len() / width)];
+    let vectors = CHUNK.div_ceil(width);
+    let parts = before.par_chunks(vectors * width).zip(after.par_chunks(vectors * width));
+    sums.par_chunks_mut(3 * vectors).zip(parts).for_each(|(sums, (before, after))| {
+        vectorised(|| inner_products_into(sums, before, after, width));
+    });
+    sums
+}
+
+#[inline(always)]
+fn inner_products_into(sums: &mut [f32], before: &[f32], after: &[f32], width: usize) {
+    let pairs = before.chunks_exact(width).zip(after.chunks_exact(width));
+    for (sums, (a, b)) in sums.chunks_exact_mut(3).zip(pairs) {
+        sums.copy_from_slice(&[inner_product(a, b), inner_product(a, a), inner_product(b, b)]);
+    }
+}
+
+#[inline(always)]
+fn inner_product(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0; 32];
+    let (a_parts, b_parts) = (a.chunks_exact(sums.len()), b.chunks_exact(sums.len()));
+    let rest = a_parts.remainder().iter().zip(b_parts.remainder()).map(|(a, b)| a * b).sum::<f32>();
+    for (a, b) in a_parts.zip(b_parts) {
+        for (sum, (a, b)) in sums.iter_mut().zip(a.iter().zip(b)) {
+            *sum += a * b;
+        }
+    }
+    rest + sums.into_iter().sum::<f32>()
+}
+
+/// The largest of a row, numbers that are none left out; of none, minus infinity.
+pub(crate) fn max(row: &[f32]) -> f32 {
+    vectorised(|| largest(row))
+}
+
+/// The sum of the exponentials of a row's distances below `max`, its largest.
+pub(crate) fn sum_exp(row: &[f32], max: f32) -> f64 {
+    vectorised(|| sum_exp_of(row, max))
+}
+
+#[inline(always)]
+fn sum_exp_of(row: &[f32], max: f32) -> f64 {
+    /// Numbers that are added up in single precision.
+    const TOGETHER: usize = 1 << 8;
+    let mut odds = [0.0; TOGETHER];
+    let mut sum = 0.0;
+    for row in row.chunks(TOGETHER) {
+        odds.iter_mut().zip(row).for_each(|(odds, x)| *odds = exp(*x - max));
+        sum += f64::from(lanes(&odds[..row.len()], 0.0, |a, b| a + b));
+    }
+    sum
+}
+
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    lanes(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a })
+}
+
 #[inline(always)]
 fn softmax_row(row: &mut [f32]) {
-    let max = lanes(row, f32::NEG_INFINITY, |a, b| if b > a { b } else { a });
+    let max = largest(row);
     row.iter_mut().for_each(|x| *x = exp(*x - max));
     let share = 1.0 / lanes(row, 0.0, |a, b| a + b);
     row.iter_mut().for_each(|x| *x *= share);
@@ -163,6 +224,19 @@ mod tests {
             assert!((f64::from(exp(x)) / expected - 1.0).abs() < 1e-5, "{x}");
         }
         assert!(exp(-1e30) < 1e-37);
+    }
+
+    #[test]
+    fn a_row_has_its_largest_and_its_sum() {
+        for count in [1, 31, 63, 1024, 59_457] {
+            let row: Vec<f32> = (0..count).map(|i| ((i * 37) % 101) as f32 / 4.0 - 9.0).collect();
+            let most = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            assert_eq!(max(&row), most);
+            let expected: f64 = row.iter().map(|x| f64::from(x - most).exp()).sum();
+            assert!((sum_exp(&row, most) / expected - 1.0).abs() < 1e-5, "{count}");
+        }
+        assert!(sum_exp(&[0.0, f32::NAN], 0.0).is_nan());
+        assert_eq!(max(&[]), f32::NEG_INFINITY);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Choosing rows of batched state: the one verb for shrinking, growing and reordering a batch.
 
+use std::sync::OnceLock;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::attention::KeysValues;
@@ -14,7 +16,8 @@ pub trait SelectRows {
 #[derive(Clone, Debug)]
 pub struct RowIndex {
     rows: Vec<usize>,
-    index: Tensor<1, Int>,
+    device: Device,
+    index: OnceLock<Tensor<1, Int>>,
     identity: bool,
 }
 
@@ -22,7 +25,7 @@ impl RowIndex {
     /// The choice `rows` out of `total`.
     pub fn new(rows: Vec<usize>, total: usize, device: &Device) -> Self {
         let identity = rows.len() == total && rows.iter().enumerate().all(|(i, row)| i == *row);
-        Self { index: index(&rows, device), rows, identity }
+        Self { rows, device: device.clone(), index: OnceLock::new(), identity }
     }
 
     /// The row numbers.
@@ -34,11 +37,15 @@ impl RowIndex {
     pub fn is_identity(&self) -> bool {
         self.identity
     }
+
+    fn index(&self) -> Tensor<1, Int> {
+        self.index.get_or_init(|| index(&self.rows, &self.device)).clone()
+    }
 }
 
 impl<const D: usize> SelectRows for Tensor<D> {
     fn select_rows(self, rows: &RowIndex) -> Self {
-        if rows.identity { self } else { self.select(0, rows.index.clone()) }
+        if rows.identity { self } else { select(self, rows.index()) }
     }
 }
 
@@ -59,7 +66,16 @@ pub(crate) fn write_rows(state: Tensor<3>, update: Tensor<3>, rows: &RowIndex) -
         source[*row] = total + position;
     }
     let source = index(&source, &state.device());
-    Tensor::cat(vec![state, update], 0).select(0, source)
+    select(Tensor::cat(vec![state, update], 0), source)
+}
+
+/// Rows of a tensor as rows of a matrix, which the CPU's backend selects on all threads.
+fn select<const D: usize>(tensor: Tensor<D>, rows: Tensor<1, Int>) -> Tensor<D> {
+    let mut shape = tensor.dims();
+    let width: usize = shape[1..].iter().product();
+    let matrix = tensor.reshape([shape[0], width]);
+    shape[0] = rows.dims()[0];
+    matrix.select(0, rows).reshape(shape)
 }
 
 /// An index tensor.

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use crate::host;
+
 /// How an answer is searched for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchSettings {
@@ -239,22 +241,30 @@ fn order(a: &Candidate, b: &Candidate) -> Ordering {
 
 /// Logarithm of the sum of exponentials.
 pub(crate) fn log_sum_exp(logits: &[f32]) -> Result<f32, NonFiniteLogits> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();
-    let log_sum = max + sum.ln() as f32;
+    let max = host::max(logits);
+    let log_sum = max + host::sum_exp(logits, max).ln() as f32;
     if log_sum.is_finite() { Ok(log_sum) } else { Err(NonFiniteLogits) }
 }
 
 /// Ids of the largest logits that are not banned, best first.
 fn best_tokens(logits: &[f32], count: usize, banned: &[u32]) -> Vec<u32> {
+    /// Logits that are passed over together where none of them enters.
+    const TOGETHER: usize = 256;
     let mut best: Vec<(f32, u32)> = Vec::with_capacity(count + 1);
-    for (id, &logit) in logits.iter().enumerate() {
-        let id = id as u32;
-        let enters = best.len() < count || best.last().is_some_and(|worst| logit > worst.0);
-        if enters && !banned.contains(&id) {
-            let place = best.partition_point(|other| other.0 >= logit);
-            best.insert(place, (logit, id));
-            best.truncate(count);
+    let enters = |best: &[(f32, u32)], logit: f32| {
+        best.len() < count || best.last().is_some_and(|worst| logit > worst.0)
+    };
+    for (part, logits) in logits.chunks(TOGETHER).enumerate() {
+        if !enters(&best, host::max(logits)) {
+            continue;
+        }
+        for (id, &logit) in (TOGETHER * part..).zip(logits) {
+            let id = id as u32;
+            if enters(&best, logit) && !banned.contains(&id) {
+                let place = best.partition_point(|other| other.0 >= logit);
+                best.insert(place, (logit, id));
+                best.truncate(count);
+            }
         }
     }
     best.into_iter().map(|(_, id)| id).collect()
@@ -320,6 +330,14 @@ mod tests {
         let advance = search.advance(&[&flat, &sharp]).unwrap();
         assert_eq!(advance, Advance::Continue { parents: vec![1, 1] });
         assert_eq!(search.best_tokens(), [4, 3]);
+    }
+
+    #[test]
+    fn the_best_tokens_are_found_wherever_they_are() {
+        let logits: Vec<f32> = (0..2_000).map(|id| ((id * 617) % 1_999) as f32).collect();
+        let mut expected: Vec<u32> = (0..2_000).filter(|id| *id != 1_000).collect();
+        expected.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]));
+        assert_eq!(best_tokens(&logits, 10, &[1_000]), expected[..10]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use burn::tensor::Tensor;
 
+use crate::host::{self, in_host_memory};
 use crate::rows::to_host;
 
 /// Inner products of two states, token by token.
@@ -21,7 +22,11 @@ impl Products {
     ///
     /// both `[rows, tokens, d_model]`
     pub(crate) fn of(before: Tensor<3>, after: Tensor<3>) -> Self {
-        let tokens = before.dims()[1];
+        let [_, tokens, width] = before.dims();
+        if in_host_memory(&before.device()) {
+            let sums = host::inner_products(&to_host(before), &to_host(after), width);
+            return Self { sums, tokens };
+        }
         let products = vec![
             (before.clone() * after.clone()).sum_dim(2),
             (before.clone() * before).sum_dim(2),
@@ -50,6 +55,8 @@ impl Products {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, Distribution};
+
     use super::*;
 
     fn products(sums: &[[f32; 3]], tokens: usize) -> Products {
@@ -61,6 +68,20 @@ mod tests {
         let two = products(&[[1.0, 1.0, 4.0], [0.0, 3.0, 5.0]], 1);
         assert!((two.cosine(0..2, 0..1) - 1.0 / 6.0).abs() < 1e-7);
         assert_eq!(two.cosine(0..1, 0..1), 0.5);
+    }
+
+    #[test]
+    fn products_of_states_are_summed_over_the_width() {
+        let (device, noise) = (Device::flex(), Distribution::Uniform(-1.0, 1.0));
+        for shape in [[1, 1, 5], [3, 2, 64], [2, 300, 100]] {
+            let [before, after] = [(); 2].map(|()| Tensor::<3>::random(shape, noise, &device));
+            let pairs = [(&before, &after), (&before, &before), (&after, &after)];
+            let expected = pairs.map(|(a, b)| (a.clone() * b.clone()).sum_dim(2));
+            let expected = to_host(Tensor::cat(expected.to_vec(), 2));
+            let found = Products::of(before, after).sums;
+            assert_eq!(found.len(), expected.len());
+            assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4));
+        }
     }
 
     #[test]

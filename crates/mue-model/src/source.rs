@@ -9,6 +9,7 @@ use burn::tensor::Tensor;
 use crate::attention::KeysValues;
 use crate::buckets::Grid;
 use crate::decoder::Decoder;
+use crate::host::in_host_memory;
 use crate::macs::MacModel;
 use crate::rows::contiguous;
 pub(crate) use attend::{Attending, cross_attend};
@@ -126,14 +127,19 @@ impl BranchEncoding {
     }
 }
 
+/// Up to this many source elements per request, requests of one shape attend in one call: a copy
+/// of the keys and values is then cheaper than a call each.
+const STACKED_ELEMENTS_MAX: usize = 1 << 16;
+
 /// The encoder output of one request: its image branch and its text branch, or one joint branch.
 #[derive(Clone, Debug)]
 pub struct Source {
     parts: Vec<Arc<BranchEncoding>>,
     /// Cross-attention bias, `[decoder positions, heads, source tokens]`.
     bias: Tensor<3>,
-    /// By decoder layer, once reached: keys and values of all parts.
-    keys_values: Vec<Option<KeysValues>>,
+    /// By decoder layer, once reached: keys and values of all parts in one, or of a large source
+    /// in the host's memory, which would take a second time the parts' own, by part.
+    keys_values: Vec<Option<Vec<KeysValues>>>,
     tokens: usize,
 }
 
@@ -180,8 +186,21 @@ impl Source {
             parts.push(keys_values);
             tokens += if is_new && !part.constant { part.tokens() } else { 0 };
         }
-        self.keys_values[layer] = Some(KeysValues::concat(parts));
+        self.keys_values[layer] = Some(match self.stays_in_parts() {
+            true => parts,
+            false => vec![KeysValues::concat(parts)],
+        });
         tokens
+    }
+
+    fn stays_in_parts(&self) -> bool {
+        !self.is_stackable() && in_host_memory(&self.bias.device())
+    }
+
+    /// Whether a copy of the keys and values costs less than a call of its own.
+    fn is_stackable(&self) -> bool {
+        let [_, heads, tokens] = self.bias.dims();
+        heads * tokens * tokens.max(64) <= STACKED_ELEMENTS_MAX
     }
 
     /// Drops a layer's keys and values, which no further token of this request asks for; the parts keep

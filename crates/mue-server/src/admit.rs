@@ -48,7 +48,11 @@ fn no_place(app: &App, serving: &Serving, now: Instant) -> Problem {
     if app.drain.has_begun() {
         return shutting_down();
     }
-    let detail = format!("{} requests are under way", app.places.max());
+    too_many(format!("{} requests are under way", app.places.max()), serving, now)
+}
+
+/// There are too many requests, or too much is held for them; some leave when rows do.
+pub(crate) fn too_many(detail: String, serving: &Serving, now: Instant) -> Problem {
     let wait = serving.engine.batcher().retry_after(1, now).unwrap_or(RETRY_AFTER_UNKNOWN);
     Problem::new(Code::TooManyRequests, detail).retry_after(wait)
 }

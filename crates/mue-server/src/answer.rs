@@ -124,7 +124,8 @@ pub(crate) struct ComputeJson {
     /// The same at full depth.
     #[schema(examples(30_000_000))]
     macs_full: u64,
-    /// Share of full depth that its exits left out, 0 to 1.
+    /// Share of full depth that its exits left out; below 0 where looking for exits cost more than
+    /// they left out.
     #[schema(maximum = 1, examples(0.6))]
     saved: f64,
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use mue_engine::batcher::{Admission, Answer, Priority, RequestError, Submission};
+use mue_engine::batcher::{Admission, Answer, Permit, Priority, RequestError, Submission};
 use mue_engine::{BatchOfa, Branch, Image, InvalidRequest, Pending, Reply, Request, TokenExit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::bodies::HeldBytes;
 use crate::options::in_time;
 use crate::picture::Picture;
 use crate::problem::Problem;
@@ -102,33 +103,30 @@ pub(crate) struct Answered {
     pub(crate) total: Duration,
 }
 
-/// Puts an order into the queue, whole or not at all.
-///
-/// Its rows are reserved before the first picture is decoded, so that nobody decodes pictures only
-/// to hear that the queue is full. Who is admitted may reserve them while the server drains.
+/// Puts an order into the queue, whole or not at all. Who is admitted may reserve its rows while the
+/// server drains.
 ///
 /// # Errors
 ///
 /// If there is no room, a picture cannot be used, or the deadline passes first.
 pub(crate) async fn accept(
     app: &Serving,
-    admission: Arc<Admission<BatchOfa>>,
+    (admission, held): (Arc<Admission<BatchOfa>>, Arc<HeldBytes>),
     order: Order,
     requests: impl FnOnce(Vec<Image>) -> Result<Vec<Request>, InvalidRequest>,
 ) -> Result<Accepted, Problem> {
     let Order { task, pictures, rows, priority, arrived, deadline, stream } = order;
-    let permit = admission.reserve(rows, Instant::now())?;
-    drop(admission);
     let started = Instant::now();
     let results = if task == Task::Caption { pictures.len() } else { rows };
     let preparing = app.metrics.preparing(results);
-    let images = in_time(deadline, "preprocess", app.preprocessor.prepare(pictures));
-    let images = app.drain.refuse_late(images).await;
-    preparing.ended(images.as_ref().err());
+    let prepared = prepare(app, (admission, held), (pictures, rows));
+    let prepared = app.drain.refuse_late(in_time(deadline, "preprocess", prepared)).await;
+    preparing.ended(prepared.as_ref().err());
     let preprocess = started.elapsed();
     #[cfg(feature = "otlp")]
     crate::spans::preprocess(started, preprocess);
-    let inputs = requests(images?)?;
+    let (permit, images) = prepared?;
+    let inputs = requests(images)?;
     let submission = Submission { inputs, priority, deadline: Some(deadline), stream };
     let queued = Instant::now();
     let tickets = permit.submit(submission, queued)?.into();
@@ -141,6 +139,23 @@ pub(crate) async fn accept(
         #[cfg(feature = "otlp")]
         queued,
     })
+}
+
+/// Makes pictures ready, and keeps rows free for them.
+///
+/// The rows are reserved before the first picture is decoded, so that nobody decodes pictures only to
+/// hear that the queue is full, and after the last is fetched, so that no slow host keeps rows from
+/// others.
+async fn prepare(
+    app: &Serving,
+    (admission, held): (Arc<Admission<BatchOfa>>, Arc<HeldBytes>),
+    (pictures, rows): (Vec<Picture>, usize),
+) -> Result<(Permit<BatchOfa>, Vec<Image>), Problem> {
+    let pictures = app.preprocessor.fetch(pictures, &held).await?;
+    let permit = admission.reserve(rows, Instant::now())?;
+    drop(admission);
+    let images = app.preprocessor.decode(pictures, &held).await?;
+    Ok((permit, images))
 }
 
 impl Accepted {

@@ -13,6 +13,7 @@ use mue_engine::Engine;
 use tokio::sync::Mutex;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::bodies::Bodies;
 use crate::config::Config;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
@@ -37,6 +38,8 @@ pub struct App {
     pub(crate) reloading: Arc<Mutex<()>>,
     /// One place per request under way.
     pub(crate) places: Places,
+    /// The bytes that they hold.
+    pub(crate) bodies: Bodies,
     pub(crate) drain: Drain,
 }
 
@@ -69,6 +72,7 @@ impl App {
             loader: None,
             reloading: Arc::default(),
             places,
+            bodies: Bodies::default(),
             drain,
         }
     }
@@ -149,7 +153,7 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(other_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::clone(&app), leftover::layer))
-        .layer(cors::layer(&app))
+        .layer(from_fn_with_state(cors::allowing(&app), cors::layer))
         .layer(from_fn_with_state(Arc::clone(&app), metrics::layer))
         .layer(from_fn(request_log::layer))
         .layer(from_fn(request_id::layer))

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError};
-use hyper::body::Buf;
 use mue_engine::BatchOfa;
 use mue_engine::batcher::Admission;
 use serde::de::DeserializeOwned;
 
 use crate::admit::Admitted;
 use crate::app::App;
+use crate::bodies::HeldBytes;
 use crate::config::Config;
 use crate::json;
 use crate::multipart::{self, Form};
@@ -32,6 +33,8 @@ pub(crate) struct Asked<T> {
     /// When its head was there; deadlines count from then.
     pub(crate) arrived: Instant,
     pub(crate) holds: Holds,
+    /// The bytes of its body.
+    pub(crate) held: Arc<HeldBytes>,
     pub(crate) fields: T,
     /// The pictures of a form.
     pub(crate) pictures: Vec<Picture>,
@@ -46,14 +49,15 @@ pub(crate) trait Fields: DeserializeOwned + Send + 'static {
 impl<T: Fields> FromRequest<Arc<App>> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, _: &Arc<App>) -> Result<Self, Problem> {
+    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let arrived = Instant::now();
         let admitted = request.extensions_mut().remove::<Admitted>();
         let Admitted { admission, serving } =
             admitted.expect("the routes that read a body are behind the layer that admits");
         let holds = Holds::new(request.extensions());
-        let (fields, pictures) = read(request, arrived, &serving).await?;
-        Ok(Self { app: serving, admission, arrived, holds, fields, pictures })
+        let held = Arc::new(app.bodies.hold(&serving));
+        let (fields, pictures) = read(request, arrived, (&serving, &held)).await?;
+        Ok(Self { app: serving, admission, arrived, holds, held, fields, pictures })
     }
 }
 
@@ -104,11 +108,11 @@ type Parsed<T> = (T, Vec<Picture>);
 ///
 /// # Errors
 ///
-/// If it is neither, not what is expected, too large or too slow.
+/// If it is neither, not what is expected, too large or too slow, or others hold too much.
 async fn read<T: Fields>(
     request: Request,
     arrived: Instant,
-    app: &Serving,
+    (app, held): (&Serving, &Arc<HeldBytes>),
 ) -> Result<Parsed<T>, Problem> {
     if is_announced_too_large(request.headers(), &app.config) {
         return Err(too_large(&app.config));
@@ -116,8 +120,8 @@ async fn read<T: Fields>(
     let written = Written::of(request.headers())?;
     let receiving = app.metrics.receiving();
     let parsed = app.drain.refuse_late(async {
-        let body = collect(request, arrived, &app.config).await?;
-        parse_in_turn(written, body, (arrived, app)).await
+        let body = collect(request, arrived, (&app.config, held)).await?;
+        parse_in_turn(written, (body, held), (arrived, app)).await
     });
     let parsed = parsed.await;
     receiving.ended(parsed.as_ref().err());
@@ -132,23 +136,22 @@ async fn read<T: Fields>(
 /// If there is no place in time.
 async fn parse_in_turn<T: Fields>(
     written: Written,
-    body: impl Buf + Send + 'static,
+    (body, held): (Bytes, &Arc<HeldBytes>),
     (arrived, app): (Instant, &Serving),
 ) -> Result<Result<Parsed<T>, Problem>, Problem> {
     let deadline = arrived + Duration::from_millis(app.config.deadline_ms_max);
-    let (serving, bytes) = (app.clone(), body.remaining());
-    let parse = move || parse(written, body, &serving.config);
+    let (serving, held, bytes) = (app.clone(), Arc::clone(held), body.len());
+    let parse = move || {
+        // To the end, though nobody may wait for it any more.
+        let _held = held;
+        parse(written, body, &serving.config)
+    };
     let parsed = app.preprocessor.pool().run(bytes, parse);
     let parsed = async { parsed.await.map_err(|_| Problem::new(Code::Internal, "parsing failed")) };
     in_time(deadline, "body", parsed).await
 }
 
-fn parse<T: Fields>(
-    written: Written,
-    mut body: impl Buf,
-    config: &Config,
-) -> Result<Parsed<T>, Problem> {
-    let body = body.copy_to_bytes(body.remaining());
+fn parse<T: Fields>(written: Written, body: Bytes, config: &Config) -> Result<Parsed<T>, Problem> {
     let items_max = T::items_max(config);
     match written {
         Written::Json => Ok((json::from_slice(&body, items_max)?, Vec::new())),
@@ -181,14 +184,26 @@ pub(crate) fn is_announced_too_large(headers: &HeaderMap, config: &Config) -> bo
 async fn collect(
     request: Request,
     arrived: Instant,
-    config: &Config,
-) -> Result<impl Buf + Send + 'static, Problem> {
+    (config, held): (&Config, &HeldBytes),
+) -> Result<Bytes, Problem> {
     let until = arrived + time_max(config);
-    match tokio::time::timeout_at(until.into(), request.into_body().collect()).await {
-        Ok(Ok(body)) => Ok(body.aggregate()),
-        Ok(Err(error)) => Err(unreadable(error, config)),
-        Err(_) => Err(late(config)),
+    let whole = whole(request.into_body(), (config, held));
+    let collected = tokio::time::timeout_at(until.into(), whole).await;
+    collected.unwrap_or_else(|_| Err(late(config)))
+}
+
+/// The bytes of a body in one piece. To keep the pieces that they come in would take many times as
+/// much of a client that sends them one by one.
+async fn whole(mut body: Body, (config, held): (&Config, &HeldBytes)) -> Result<Bytes, Problem> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| unreadable(error, config))?;
+        // What is no data are trailers, which mean nothing here.
+        let Ok(data) = frame.into_data() else { continue };
+        held.take(data.len())?;
+        bytes.extend_from_slice(&data);
     }
+    Ok(bytes.into())
 }
 
 fn unreadable(error: axum::Error, config: &Config) -> Problem {

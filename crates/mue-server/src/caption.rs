@@ -126,7 +126,7 @@ pub(crate) async fn route(
     Extension(id): Extension<RequestId>,
     asked: Asked<CaptionRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { app, admission, arrived, holds, fields, pictures } = asked;
+    let Asked { app, admission, arrived, holds, held, fields, pictures } = asked;
     let search = search(&fields, &app)?;
     let exit = ExitChoice::try_from(fields.exit)?;
     app.metrics.asked(Task::Caption, &exit);
@@ -134,7 +134,7 @@ pub(crate) async fn route(
     let model = app.engine.model();
     let question = model.caption_question(exit, &search)?;
     let order = order((fields, pictures), (&search, arrived), &app)?;
-    let accepted = accept(&app, admission, order, |images| {
+    let accepted = accept(&app, (admission, held), order, |images| {
         images.into_iter().map(|image| question.about(image)).collect()
     });
     let accepted = accepted.await?;

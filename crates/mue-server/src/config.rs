@@ -62,6 +62,8 @@ pub struct Config {
     pub body_ms_max: u64,
     /// Requests under way at once, whatever they wait for.
     pub requests_max: usize,
+    /// Bytes of all bodies at once, and of the pictures that are fetched for them.
+    pub bodies_bytes_max: usize,
     /// Pictures of one request.
     pub images_max: usize,
     /// Bytes of one encoded picture.
@@ -72,7 +74,7 @@ pub struct Config {
     pub image_url_hosts: Vec<String>,
     /// Networks that are not public and may be fetched from all the same.
     pub image_url_networks: Vec<IpNet>,
-    /// Milliseconds that fetching a picture may take.
+    /// Milliseconds that fetching the pictures of a request may take.
     pub image_url_ms_max: u64,
     /// Redirects to follow for a picture.
     pub image_url_redirects_max: u32,
@@ -142,6 +144,7 @@ impl Default for Config {
             body_bytes_max: 16 << 20,
             body_ms_max: 30_000,
             requests_max: 1024,
+            bodies_bytes_max: 256 << 20,
             images_max: 32,
             image_bytes_max: 16 << 20,
             image_pixels_max: 50_000_000,

@@ -6,7 +6,9 @@
 mod problems;
 mod refine;
 
-use axum::Json;
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use mue_engine::ModelFolder;
 use serde_json::Value;
 use utoipa::OpenApi;
@@ -35,8 +37,9 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
             from; in the repository, those of the default settings and the demo model.\n\n\
             A request whose head cannot be understood reaches no route, and its answer has no body: 400 \
             if it is no HTTP, 414 for a target of more than 65534 bytes, 431 for more bytes than the server \
-            takes (`header_bytes_max`) or more than 100 header fields. A client that is refused before its \
-            body was read to the end is told `connection: close`.\n\n\
+            takes (`header_bytes_max`) or more than 100 header fields. Of a request that is refused \
+            early the rest of the body is let pass and the connection goes on; where that would be too much, or take \
+            too long, the answer says `connection: close`.\n\n\
             A path that is not here is answered with the problem `not_found` (404), another method of one that \
             is with `method_not_allowed` (405) and the header `allow`.",
     ),
@@ -71,6 +74,11 @@ pub fn openapi(config: &Config, model: &ModelFolder) -> Value {
     document
 }
 
+/// The same as it is sent.
+pub(crate) fn json(config: &Config, model: &ModelFolder) -> Bytes {
+    openapi(config, model).to_string().into()
+}
+
 /// This contract.
 #[utoipa::path(
     get,
@@ -83,6 +91,6 @@ pub fn openapi(config: &Config, model: &ModelFolder) -> Value {
     ),
     security(()),
 )]
-pub(crate) async fn route(app: Serving) -> Json<Value> {
-    Json(openapi(&app.config, app.engine.model()))
+pub(crate) async fn route(app: Serving) -> Response {
+    ([(CONTENT_TYPE, "application/json")], app.contract()).into_response()
 }

@@ -3,9 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
+};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::app::App;
@@ -13,6 +19,7 @@ use crate::request_id;
 
 /// What joins a request to a trace (W3C Trace Context).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(3600);
@@ -31,7 +38,27 @@ pub(crate) fn is_origin(text: &str) -> bool {
 }
 
 /// Tells browsers that pages of the configured origins may ask.
-pub(crate) fn layer(app: &Arc<App>) -> CorsLayer {
+pub(crate) async fn layer(
+    State(allowed): State<CorsLayer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    // To the library whatever asks for options asks for leave; its route knows better.
+    if *request.method() == Method::OPTIONS && !is_preflight(&request) {
+        return next.run(request).await;
+    }
+    let Ok(response) = allowed.layer(next).oneshot(request).await;
+    response
+}
+
+/// Whether a browser asks if a page may ask.
+fn is_preflight(request: &Request) -> bool {
+    let says = |name: HeaderName| request.headers().contains_key(name);
+    says(ORIGIN) && says(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What pages of the configured origins may ask with.
+pub(crate) fn allowing(app: &Arc<App>) -> CorsLayer {
     let app = Arc::clone(app);
     let known = move |origin: &HeaderValue, _: &Parts| {
         let origins = &app.now().config.cors_origins;
@@ -39,7 +66,7 @@ pub(crate) fn layer(app: &Arc<App>) -> CorsLayer {
     };
     CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER, TRACEPARENT])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, request_id::HEADER, TRACEPARENT, TRACESTATE])
         .expose_headers([RETRY_AFTER, request_id::HEADER])
         .max_age(MAX_AGE)
         .allow_origin(AllowOrigin::predicate(known))

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use axum::body::Bytes;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::response::{Html, IntoResponse, Response};
 use utoipa_swagger_ui_vendored::SWAGGER_UI_VENDORED;
 use zip::ZipArchive;
@@ -19,8 +21,13 @@ use crate::problem::{Code, Problem};
 const PAGE: &str = include_str!("docs/index.html");
 const SCRIPT: &str = include_str!("docs/start.js");
 
-/// Whatever Swagger UI would like to load from elsewhere stays there.
-const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'";
+/// Whatever Swagger UI would like to load from elsewhere stays there, and no other page can put this
+/// one in a frame.
+const POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; \
+     base-uri 'none'; frame-ancestors 'none'";
+
+/// Files are what they are said to be.
+const NO_GUESS: &str = "nosniff";
 
 /// Files of the archive that the page needs.
 const STYLE: &str = "swagger-ui.css";
@@ -31,7 +38,8 @@ static FILES: LazyLock<[Option<Bytes>; 2]> = LazyLock::new(|| [unpack(STYLE), un
 
 /// The page.
 pub(crate) async fn page() -> Response {
-    ([(CONTENT_SECURITY_POLICY, POLICY)], Html(PAGE)).into_response()
+    let headers = [(CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, NO_GUESS)];
+    (headers, Html(PAGE)).into_response()
 }
 
 /// A file of the page.
@@ -43,7 +51,11 @@ pub(crate) async fn file(name: Result<Path<String>, PathRejection>) -> Result<Re
         _ => (Default::default(), None),
     };
     let content = content.ok_or_else(|| Problem::new(Code::NotFound, "there is no such file"))?;
-    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, "max-age=3600")];
+    let headers = [
+        (CONTENT_TYPE, media_type),
+        (CACHE_CONTROL, "max-age=3600"),
+        (X_CONTENT_TYPE_OPTIONS, NO_GUESS),
+    ];
     Ok((headers, content).into_response())
 }
 

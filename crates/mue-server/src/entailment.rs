@@ -139,7 +139,7 @@ pub(crate) async fn route(
     Extension(id): Extension<RequestId>,
     asked: Asked<EntailmentRequest>,
 ) -> Result<Response, Problem> {
-    let Asked { app, admission, arrived, fields: asked, pictures: parts, .. } = asked;
+    let Asked { app, admission, arrived, held, fields: asked, pictures: parts, .. } = asked;
     let exit = ExitChoice::try_from(asked.exit)?;
     app.metrics.asked(Task::Entailment, &exit);
     let deadline = deadline(asked.deadline_ms, arrived, &app.config)?;
@@ -160,7 +160,8 @@ pub(crate) async fn route(
         deadline,
         stream: false,
     };
-    let accepted = accept(&app, admission, order, |images| about(&questions, &images)).await?;
+    let accepted =
+        accept(&app, (admission, held), order, |images| about(&questions, &images)).await?;
     let answered = accepted.answers(&app).await?;
     let names = (id.to_string(), model.name());
     let answer = AnswerJson::new(names, answered, |place, reply| match reply {

@@ -10,7 +10,8 @@ mod guard;
 mod host;
 
 use std::io;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use ureq::Agent;
@@ -20,6 +21,7 @@ use ureq::unversioned::transport::DefaultConnector;
 use self::guard::{Guard, Refusal};
 pub(crate) use self::host::HostRule;
 pub use self::host::HostRuleError;
+use crate::bodies::HeldBytes;
 use crate::config::Config;
 use crate::pool::Pool;
 use crate::problem::{Code, Problem};
@@ -28,7 +30,19 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Fetcher {
     agent: Agent,
     pool: Pool,
+    limits: Limits,
     enabled: bool,
+}
+
+/// What may be fetched.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Bytes of a picture.
+    picture_bytes_max: usize,
+    /// Bytes of a request: of its body and all that is fetched for it.
+    request_bytes_max: usize,
+    /// What all pictures of a request may take.
+    time_max: Duration,
 }
 
 impl Fetcher {
@@ -39,7 +53,6 @@ impl Fetcher {
 
     fn resolving(config: &Config, names: impl Resolver) -> Self {
         let agent = Agent::config_builder()
-            .timeout_global(Some(Duration::from_millis(config.image_url_ms_max)))
             .max_redirects(config.image_url_redirects_max)
             // A connection kept would pass no guard the next time.
             .max_idle_connections(0)
@@ -48,29 +61,76 @@ impl Fetcher {
             .accept("image/*")
             .build();
         let guard = Guard::new(config, names);
+        let limits = Limits {
+            picture_bytes_max: config.image_bytes_max,
+            request_bytes_max: config.body_bytes_max,
+            time_max: Duration::from_millis(config.image_url_ms_max),
+        };
         Self {
             agent: Agent::with_parts(agent, DefaultConnector::default(), guard),
             pool: Pool::new(config.image_url_fetches_max),
+            limits,
             enabled: !config.image_url_hosts.is_empty(),
         }
     }
 
-    /// Fetches a picture of so many bytes at most.
+    /// Fetches the pictures of a request, each from its URL for its place in the request: at once, as far
+    /// as places are free. Their time begins with the first of them.
     ///
     /// # Errors
     ///
-    /// If URLs are not enabled, this one is not allowed, or nothing comes of it in time.
-    pub(crate) async fn fetch(&self, url: String, bytes_max: usize) -> Result<Bytes, Problem> {
-        if !self.enabled {
+    /// If URLs are not enabled, one is not allowed, they are too large, or nothing comes of one in time.
+    pub(crate) async fn fetch(
+        &self,
+        urls: Vec<(usize, String)>,
+        held: &Arc<HeldBytes>,
+    ) -> Result<Vec<(usize, Bytes)>, Problem> {
+        if let Some((place, _)) = urls.first().filter(|_| !self.enabled) {
             let detail = "this server fetches no pictures; send the image itself, in base64";
-            return Err(Problem::new(Code::ImageUrlRefused, detail));
+            let refused = Problem::new(Code::ImageUrlRefused, detail);
+            return Err(refused.about(&format!("image {place}")));
         }
-        let agent = self.agent.clone();
-        let fetched = self.pool.start(move || get(&agent, &url, bytes_max)).await;
-        match fetched.await {
-            Ok(fetched) => fetched.map_err(|error| problem(error, bytes_max)),
-            Err(_) => Err(Problem::new(Code::Internal, "fetching failed")),
+        let until = Arc::new(OnceLock::<Instant>::new());
+        let work = |(place, url): (usize, String)| {
+            let (agent, limits) = (self.agent.clone(), self.limits);
+            let (until, held) = (Arc::clone(&until), Arc::clone(held));
+            move || {
+                let until = *until.get_or_init(|| Instant::now() + limits.time_max);
+                let fetched = limits.fetch((&agent, &url), until, &held);
+                let fetched = fetched.map(|bytes| (place, bytes));
+                fetched.map_err(|problem| problem.about(&format!("image {place}")))
+            }
+        };
+        let works = urls.into_iter().map(work).collect();
+        let fetched = self.pool.all(works).await;
+        fetched.map_err(|_| Problem::new(Code::Internal, "fetching failed"))?
+    }
+}
+
+impl Limits {
+    /// Fetches a picture for a request that holds so many bytes already.
+    fn fetch(
+        self,
+        (agent, url): (&Agent, &str),
+        until: Instant,
+        held: &HeldBytes,
+    ) -> Result<Bytes, Problem> {
+        let left = self.request_bytes_max.saturating_sub(held.bytes());
+        let bytes_max = left.min(self.picture_bytes_max);
+        let bytes = get(agent, url, (bytes_max, until)).map_err(|error| problem(error, self))?;
+        held.take(bytes.len())?;
+        // Others of the request may have come meanwhile.
+        match held.bytes() <= self.request_bytes_max {
+            true => Ok(bytes),
+            false => Err(self.too_large_together()),
         }
+    }
+
+    fn too_large_together(self) -> Problem {
+        let most = self.request_bytes_max;
+        let detail =
+            format!("the request's body and its URLs' pictures have more than {most} bytes");
+        Problem::new(Code::ImageTooLarge, detail)
     }
 }
 
@@ -82,21 +142,41 @@ pub(crate) fn is_url(text: &str) -> bool {
     begins("http://") || begins("https://")
 }
 
-fn get(agent: &Agent, url: &str, bytes_max: usize) -> Result<Bytes, ureq::Error> {
-    let mut response = agent.get(url).call()?;
+fn get(
+    agent: &Agent,
+    url: &str,
+    (bytes_max, until): (usize, Instant),
+) -> Result<Bytes, ureq::Error> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ureq::Error::Timeout(ureq::Timeout::Global));
+    }
+    let mut response = agent.get(url).config().timeout_global(Some(left)).build().call()?;
+    let status = response.status();
+    // Where none is to be followed, one comes through.
+    if status.is_redirection() {
+        return Err(ureq::Error::StatusCode(status.as_u16()));
+    }
     let limited = response.body_mut().with_config().limit(bytes_max as u64);
     limited.read_to_vec().map(Bytes::from)
 }
 
-fn problem(error: ureq::Error, bytes_max: usize) -> Problem {
+fn problem(error: ureq::Error, limits: Limits) -> Problem {
     let failed = |detail: String| Problem::new(Code::ImageUrlFailed, detail);
     match error {
         ureq::Error::Other(error) if error.is::<Refusal>() => {
             Problem::new(Code::ImageUrlRefused, error.to_string())
         }
-        ureq::Error::BodyExceedsLimit(_) => {
-            let detail = format!("the URL's picture has more than {bytes_max} bytes");
+        // The others of the request have left it less than a picture may have.
+        ureq::Error::BodyExceedsLimit(most) if most < limits.picture_bytes_max as u64 => {
+            limits.too_large_together()
+        }
+        ureq::Error::BodyExceedsLimit(most) => {
+            let detail = format!("the URL's picture has more than {most} bytes");
             Problem::new(Code::ImageTooLarge, detail)
+        }
+        ureq::Error::StatusCode(300..400) => {
+            failed("the URL redirects where this server does not follow".into())
         }
         ureq::Error::StatusCode(status) => failed(format!("the URL's host answered {status}")),
         ureq::Error::Timeout(_) => failed("the URL's host took too long".into()),
@@ -117,6 +197,12 @@ fn problem(error: ureq::Error, bytes_max: usize) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn when_the_time_is_over_nobody_is_asked() {
+        let asked = get(&Agent::new_with_defaults(), "http://127.0.0.1:1/", (1, Instant::now()));
+        assert!(matches!(asked, Err(ureq::Error::Timeout(_))), "{asked:?}");
+    }
 
     #[test]
     fn a_url_is_told_from_a_picture() {

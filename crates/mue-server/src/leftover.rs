@@ -1,17 +1,16 @@
 //! What nobody has read of a request's body.
 //!
 //! A client that is refused while it sends would find its connection broken instead of the answer,
-//! or lose the next request on it. So the rest of a body is let pass before the answer goes out; what
-//! is too large or too slow for that is not waited for, and the client is told that the connection
-//! ends. One that announces too large a body is answered at once, and the connection ends a moment
-//! later, so that a client who sends on finds the answer and not a broken connection.
+//! or lose the next request on it. So the rest of a body is let pass before the answer goes out. What
+//! is too large or too slow for that is not waited for, nor what is announced as too large: the client
+//! is told that the connection ends, which it does a moment later, so that one who sends on finds the
+//! answer and not a broken connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
@@ -24,8 +23,9 @@ use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::body;
+use crate::drain::Drain;
 
-/// How long a client who was answered at once may go on sending.
+/// How long a client whose body is not waited for may go on sending.
 const LINGER_MAX: Duration = Duration::from_secs(1);
 
 /// Lets the rest of a body pass, or says that the connection ends. A body has `body_bytes_max`
@@ -39,25 +39,23 @@ pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
     let until = arrived + body::time_max(&serving.config);
     let is_too_large = body::is_announced_too_large(request.headers(), &serving.config);
     drop(serving);
-    // One that waits to be told to send it is not told.
-    let is_sent = !request.headers().contains_key(EXPECT);
-    let (back, mut left) = oneshot::channel();
-    // What is announced as too large nobody reads, and how long it passes is bounded by time.
-    let passes_max = if is_too_large { usize::MAX } else { bytes_max };
-    let lend = |body| Body::new(Lent(Some((Limited::new(body, passes_max), back))));
+    let waits_to_send = request.headers().contains_key(EXPECT);
+    let (back, mut given_back) = oneshot::channel();
+    let lend = |body| Body::new(Limited::new(Lent::new(body, back), bytes_max));
     let mut response = next.run(request.map(lend)).await;
-    let has_passed = match left.try_recv() {
+    let has_passed = match given_back.try_recv() {
         Ok(None) => true,
-        Ok(Some(body)) if body.is_end_stream() => true,
-        Ok(Some(body)) if is_sent && is_too_large => {
-            // The connection is open as long as somebody reads the body.
-            tokio::spawn(tokio::time::timeout(LINGER_MAX, pass(body)));
-            false
+        Ok(Some(left)) if left.body.is_end_stream() => true,
+        // A client that waits to be told to send it is told when it is asked for.
+        Ok(Some(mut left)) if left.is_asked_for || !waits_to_send => {
+            let rest = Limited::new(&mut left.body, bytes_max.saturating_sub(left.bytes_read));
+            let has_passed = !is_too_large && pass_in_time(rest, until, &app.drain).await;
+            if !has_passed {
+                // The connection is open as long as somebody reads the body.
+                tokio::spawn(tokio::time::timeout(LINGER_MAX, pass(left.body)));
+            }
+            has_passed
         }
-        Ok(Some(body)) if is_sent => tokio::select! {
-            passed = tokio::time::timeout_at(until.into(), pass(body)) => passed.unwrap_or(false),
-            () = app.drain.over() => false,
-        },
         Ok(Some(_)) | Err(_) => false,
     };
     if !has_passed {
@@ -66,8 +64,16 @@ pub(crate) async fn layer(State(app): State<Arc<App>>, request: Request, next: N
     response
 }
 
+/// Drops what is left of a body as it comes; whether it came to its end in time.
+async fn pass_in_time(rest: Limited<&mut Body>, until: Instant, drain: &Drain) -> bool {
+    tokio::select! {
+        passed = tokio::time::timeout_at(until.into(), pass(rest)) => passed.unwrap_or(false),
+        () = drain.over() => false,
+    }
+}
+
 /// Drops a body as it comes, since there may be many of these; whether it came to its end.
-async fn pass(mut body: Limited<Body>) -> bool {
+async fn pass(mut body: impl HttpBody + Unpin) -> bool {
     while let Some(frame) = body.frame().await {
         if frame.is_err() {
             return false;
@@ -76,31 +82,43 @@ async fn pass(mut body: Limited<Body>) -> bool {
     true
 }
 
-/// A body, unless it has been read to its end.
-type Left = Option<Limited<Body>>;
+/// What is left of a body.
+struct Left {
+    body: Body,
+    is_asked_for: bool,
+    bytes_read: usize,
+}
 
-/// A body that is given back by whoever drops it.
-struct Lent(Option<(Limited<Body>, oneshot::Sender<Left>)>);
+/// A body that is given back by whoever drops it, unless it has been read to its end.
+struct Lent(Option<(Left, oneshot::Sender<Option<Left>>)>);
 
 impl Lent {
+    fn new(body: Body, back: oneshot::Sender<Option<Left>>) -> Self {
+        Self(Some((Left { body, is_asked_for: false, bytes_read: 0 }, back)))
+    }
+
     fn give_back(&mut self, is_left: bool) {
-        if let Some((body, back)) = self.0.take() {
+        if let Some((left, back)) = self.0.take() {
             // Nobody waits for it where the client has hung up.
-            drop(back.send(is_left.then_some(body)));
+            drop(back.send(is_left.then_some(left)));
         }
     }
 }
 
 impl HttpBody for Lent {
     type Data = Bytes;
-    type Error = BoxError;
+    type Error = axum::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some((body, _)) = &mut self.0 else { return Poll::Ready(None) };
-        let frame = Pin::new(body).poll_frame(context);
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some((left, _)) = &mut self.0 else { return Poll::Ready(None) };
+        left.is_asked_for = true;
+        let frame = Pin::new(&mut left.body).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &frame {
+            left.bytes_read += frame.data_ref().map_or(0, Bytes::len);
+        }
         if let Poll::Ready(None) = frame {
             self.give_back(false);
         }
@@ -108,11 +126,12 @@ impl HttpBody for Lent {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|(body, _)| body.is_end_stream())
+        self.0.as_ref().is_none_or(|(left, _)| left.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |(body, _)| body.size_hint())
+        let hint = |(left, _): &(Left, _)| left.body.size_hint();
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), hint)
     }
 }
 

@@ -2,15 +2,16 @@
 //!
 //! [`App`] is what requests share, [`router`] the table of routes, [`run`] the life of a server on a
 //! listener. A route's handler and its wire types live in one file. A request goes through
-//! admission, its body, a permit of the batcher for all its rows, the pictures, the queue, and the
-//! model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code. [`openapi`] is the
-//! contract of all that.
+//! admission, its body, what it has fetched, a permit of the batcher for all its rows, the pictures, the
+//! queue, and the model; whatever goes wrong on the way is a problem (RFC 9457) with a stable code.
+//! [`openapi`] is the contract of all that.
 
 mod admit;
 mod answer;
 mod answering;
 mod app;
 mod auth;
+mod bodies;
 mod body;
 mod caption;
 mod config;

@@ -86,9 +86,10 @@ impl Metrics {
         self.model_ready.load(Ordering::Relaxed)
     }
 
-    /// Tells the bounds that the server works within.
-    pub(crate) fn set_bounds(&self, config: &Config) {
+    /// Tells the bounds that the server works within, by its settings and those that it began with.
+    pub(crate) fn set_bounds(&self, config: &Config, began_with: &Config) {
         let bounds = [
+            (names::REQUESTS_ACTIVE_MAX, began_with.requests_max),
             (names::QUEUE_ROWS_MAX, config.queue_rows_max),
             (names::LIVE_ROWS_MAX, config.rows_max),
             (names::CACHE_BYTES_MAX, config.image_cache_bytes_max),

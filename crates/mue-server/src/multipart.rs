@@ -57,6 +57,10 @@ async fn parts(mut form: Multipart<'_>, names: &[&str], config: &Config) -> Resu
             fields.add(&name, text(&name, &content)?)?;
             continue;
         }
+        // What a page sends for a file that was not chosen.
+        if content.is_empty() {
+            continue;
+        }
         if pictures.len() == config.images_max {
             return Err(too_many(IMAGE, config.images_max));
         }

@@ -2,11 +2,13 @@
 
 mod text;
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use mue_data::{ImageLimits, Orientation, decode_image, preprocess};
 use mue_engine::Image;
-use tokio::task::JoinHandle;
 
+use crate::bodies::HeldBytes;
 use crate::config::Config;
 use crate::fetch::{Fetcher, is_url};
 use crate::pool::Pool;
@@ -59,16 +61,13 @@ pub(crate) struct Preprocessor {
     /// Height and width of the model's pictures.
     side: usize,
     fetcher: Fetcher,
-    /// Bytes of all pictures that are fetched for a request.
-    fetched_bytes_max: usize,
 }
 
 impl Preprocessor {
     /// For pictures of `side` x `side` pixels.
     pub(crate) fn new(config: &Config, side: usize) -> Self {
         let (pool, limits) = (Pool::new(config.preprocess_max), config.image_limits());
-        let (fetcher, fetched_bytes_max) = (Fetcher::new(config), config.body_bytes_max);
-        Self { pool, limits, side, fetcher, fetched_bytes_max }
+        Self { pool, limits, side, fetcher: Fetcher::new(config) }
     }
 
     /// Where it works.
@@ -76,54 +75,62 @@ impl Preprocessor {
         &self.pool
     }
 
-    /// Fetches, decodes and resizes the pictures of one request, as places are free.
+    /// Fetches those pictures of a request that are elsewhere.
     ///
     /// # Errors
     ///
-    /// If one of them is no picture, or too large.
-    pub(crate) async fn prepare(&self, pictures: Vec<Picture>) -> Result<Vec<Image>, Problem> {
-        let mut tasks = Vec::with_capacity(pictures.len());
-        for picture in self.fetch(pictures).await? {
-            tasks.push(self.start(picture).await);
-        }
-        let mut images = Vec::with_capacity(tasks.len());
-        for (place, task) in tasks.into_iter().enumerate() {
-            let image = task.await.map_err(|_| internal())?;
-            images.push(image.map_err(|problem| problem.about(&format!("image {place}")))?);
-        }
-        Ok(images)
-    }
-
-    /// Fetches those that are elsewhere, one after the other and together no more than a body may
-    /// hold.
-    async fn fetch(&self, mut pictures: Vec<Picture>) -> Result<Vec<Picture>, Problem> {
-        let mut left = self.fetched_bytes_max;
+    /// If one of them cannot be fetched, or they are too large.
+    pub(crate) async fn fetch(
+        &self,
+        mut pictures: Vec<Picture>,
+        held: &Arc<HeldBytes>,
+    ) -> Result<Vec<Picture>, Problem> {
+        let mut urls = Vec::new();
         for (place, picture) in pictures.iter_mut().enumerate() {
-            let Picture::Url(url) = picture else { continue };
-            let fetched = self.fetcher.fetch(std::mem::take(url), left.min(self.limits.bytes_max));
-            let about = |problem: Problem| problem.about(&format!("image {place}"));
-            let bytes = fetched.await.map_err(about)?;
-            left -= bytes.len();
-            *picture = Picture::File(bytes);
+            if let Picture::Url(url) = picture {
+                urls.push((place, std::mem::take(url)));
+            }
+        }
+        for (place, bytes) in self.fetcher.fetch(urls, held).await? {
+            pictures[place] = Picture::File(bytes);
         }
         Ok(pictures)
     }
 
-    async fn start(&self, picture: Picture) -> JoinHandle<Result<Image, Problem>> {
+    /// Decodes and resizes the pictures of a request, as places are free.
+    ///
+    /// # Errors
+    ///
+    /// If one of them is no picture, or too large.
+    pub(crate) async fn decode(
+        &self,
+        pictures: Vec<Picture>,
+        held: &Arc<HeldBytes>,
+    ) -> Result<Vec<Image>, Problem> {
         let (limits, side) = (self.limits, self.side);
-        let decode = move || {
-            let picture = match picture {
-                Picture::Text(text) => {
-                    decode_image(&text::bytes(&text)?, limits, Orientation::Apply)
-                }
-                Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
-                // Fetched before.
-                Picture::Url(_) => return Err(internal()),
-            }?;
-            Ok(Image::new(preprocess(&picture, side, side)))
+        let work = |(place, picture): (usize, Picture)| {
+            let held = Arc::clone(held);
+            move || {
+                // To the end, though nobody may wait for it any more.
+                let _held = held;
+                let about = |problem: Problem| problem.about(&format!("image {place}"));
+                image(picture, limits, side).map_err(about)
+            }
         };
-        self.pool.start(decode).await
+        let works = pictures.into_iter().enumerate().map(work).collect();
+        self.pool.all(works).await.map_err(|_| internal())?
     }
+}
+
+/// A picture as a model takes it that is for pictures of `side` x `side` pixels.
+fn image(picture: Picture, limits: ImageLimits, side: usize) -> Result<Image, Problem> {
+    let picture = match picture {
+        Picture::Text(text) => decode_image(&text::bytes(&text)?, limits, Orientation::Apply),
+        Picture::File(bytes) => decode_image(&bytes, limits, Orientation::Apply),
+        // Fetched before.
+        Picture::Url(_) => return Err(internal()),
+    }?;
+    Ok(Image::new(preprocess(&picture, side, side)))
 }
 
 fn internal() -> Problem {

@@ -85,7 +85,13 @@ pub(crate) async fn route(State(app): State<Arc<App>>) -> Result<Json<Reloaded>,
 impl App {
     /// Reloads as soon as the reload before is over. What came of it is logged and counted.
     pub async fn reload(self: &Arc<Self>) {
-        let turn = Arc::clone(&self.reloading).lock_owned().await;
+        let turn = match Arc::clone(&self.reloading).try_lock_owned() {
+            Ok(turn) => turn,
+            Err(_) => {
+                tracing::info!("the reload waits for requests that began before the last one");
+                Arc::clone(&self.reloading).lock_owned().await
+            }
+        };
         drop(self.load(turn).await);
     }
 

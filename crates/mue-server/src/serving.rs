@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use mue_engine::Engine;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::auth::Keys;
 use crate::config::Config;
+use crate::contract;
 use crate::drain::Drain;
 use crate::metrics::Metrics;
 use crate::picture::Preprocessor;
@@ -27,6 +29,8 @@ pub(crate) struct Generation {
     pub(crate) keys: Keys,
     /// The server's, whatever generation serves.
     pub(crate) drain: Drain,
+    /// Written by the first who asks.
+    contract: OnceLock<Bytes>,
     /// Has a receiver per holder.
     held: watch::Sender<()>,
 }
@@ -56,9 +60,25 @@ impl Generation {
         let keys = Keys::new(&config.api_keys, older.map(|older| &older.keys));
         // An engine that is open has its model; its worker may not have told the observer yet.
         metrics.set_model_ready(true);
-        metrics.set_bounds(&config);
-        let held = watch::Sender::new(());
-        Arc::new(Self { engine, config, began_with, metrics, preprocessor, keys, drain, held })
+        metrics.set_bounds(&config, &began_with);
+        let (contract, held) = (OnceLock::new(), watch::Sender::new(()));
+        Arc::new(Self {
+            engine,
+            config,
+            began_with,
+            metrics,
+            preprocessor,
+            keys,
+            drain,
+            contract,
+            held,
+        })
+    }
+
+    /// What clients may rely on, in JSON.
+    pub(crate) fn contract(&self) -> Bytes {
+        let write = || contract::json(&self.config, self.engine.model());
+        self.contract.get_or_init(write).clone()
     }
 
     /// Takes a hold.

@@ -1,4 +1,4 @@
-//! The line that says how a request ended.
+//! The line that says how a request ended, and the one that says what a reload waits for.
 //!
 //! In a process of its own: which events are of interest is decided once for all threads, and here
 //! every thread that has some listens to them.
@@ -13,16 +13,20 @@ mod folder;
 mod server;
 
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use mue_server::Config;
+use futures_util::FutureExt;
+use mue_engine::Encoding;
+use mue_server::{Config, Loaded};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tracing::instrument::WithSubscriber;
 use tracing::{Dispatch, Level};
 
-use crate::server::{Server, picture, post};
+use crate::folder::Folder;
+use crate::server::{Server, open, picture, post};
 
 /// Log lines, in JSON.
 #[derive(Clone, Default)]
@@ -107,4 +111,24 @@ async fn of_an_answer_it_says_the_outcome() {
     let (server, log) = (Server::new(), Log::default());
     server.send(post("/v1/caption", "{}")).with_subscriber(log.dispatch()).await;
     log.assert_only("answered", 422.into(), "invalid_request");
+}
+
+#[tokio::test]
+async fn of_a_reload_that_waits_it_says_so() {
+    let config = Config { cohort_wait_ms_max: 3_600_000, ..Config::default() };
+    let (folder, loaded) = (Folder::new(2, Encoding::Decomposed), config.clone());
+    let server = Server::reloadable(config, move |metrics| {
+        Ok(Loaded { engine: open(folder.path(), &loaded, metrics), config: loaded.clone() })
+    });
+    let stream = server.router().oneshot(post("/v1/caption", asked())).await.unwrap();
+    server.app.reload().await;
+    let log = Log::default();
+    let mut second = pin!(server.app.reload().with_subscriber(log.dispatch()));
+    assert!(second.as_mut().now_or_never().is_none(), "what began before the first holds it up");
+    let lines = log.lines();
+    let message = "the reload waits for requests that began before the last one";
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["message"], message);
+    drop(stream);
+    second.await;
 }

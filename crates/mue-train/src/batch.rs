@@ -3,6 +3,7 @@
 use mue_data::datasets::{DataError, Problem};
 use mue_model::{DecoderSequence, Device, Tensor, TensorData, TrainEncoding, TrainInput};
 
+use crate::config::{Encoding, TrainConfig};
 use crate::self_critical::SampledCaption;
 
 /// Pictures with one caption and some hypotheses each.
@@ -82,6 +83,23 @@ impl Batch {
     /// Number of pictures.
     pub fn pictures(&self) -> usize {
         self.pixels.len() / (3 * self.image_size[0] * self.image_size[1])
+    }
+
+    /// Leaves out a task whose loss has no weight, if the other is there, so that nothing is computed
+    /// for it.
+    ///
+    /// Both stay where what else is minimised asks both: the saturation loss does, and in joint encoding
+    /// the grounding heads, which read a picture with each text about it.
+    pub(crate) fn leave_out(&mut self, TrainConfig { loss, model, .. }: &TrainConfig) {
+        let is_joint = model.encoding == Encoding::Joint;
+        if loss.saturation > 0.0 || (is_joint && loss.grounding > 0.0) {
+            return;
+        }
+        if loss.entailment == 0.0 && !self.captions.is_empty() {
+            self.hypotheses.clear();
+        } else if loss.caption == 0.0 && !self.hypotheses.is_empty() {
+            self.captions.clear();
+        }
     }
 
     /// The model's input: captions first, then hypotheses, then captions that it sampled; text 0

@@ -238,7 +238,7 @@ fn load(
     for parameter in &mut parameters.0 {
         let name = parameter.name.clone();
         parameter.updates = state.updates.get(&name).copied().unwrap_or_default();
-        for (part, values) in parts(parameter) {
+        for (part, values) in PARTS.into_iter().zip(parts_mut(parameter)) {
             let name = format!("{name}/{part}");
             let tensor = checkpoint.tensors().get(&name);
             let tensor = tensor.filter(|tensor| tensor.element_count() == values.len());
@@ -246,7 +246,7 @@ fn load(
             *values = read(tensor.ok_or_else(missing)?)?;
         }
     }
-    match checkpoint.tensors().len() == parameters.0.len() * PARTS {
+    match checkpoint.tensors().len() == parameters.0.len() * PARTS.len() {
         true => Ok(state),
         false => Err(other("it has more parameters".into())),
     }
@@ -262,25 +262,34 @@ fn bad_state(path: &Path) -> impl Fn(serde_json::Error) -> ResumeError + use<> {
     move |source| ResumeError::State { path: path.clone(), source }
 }
 
-/// Vectors per parameter.
-const PARTS: usize = 4;
+/// Vectors of a parameter.
+const PARTS: [&str; 4] = ["value", "mean", "square", "average"];
 
-fn parts(parameter: &mut Parameter) -> [(&'static str, &mut Vec<f32>); PARTS] {
+fn parts(parameter: &Parameter) -> [&[f32]; PARTS.len()] {
     let Parameter { values, moments: [means, squares], average, .. } = parameter;
-    [("value", values), ("mean", means), ("square", squares), ("average", average)]
+    [values, means, squares, average]
+}
+
+fn parts_mut(parameter: &mut Parameter) -> [&mut Vec<f32>; PARTS.len()] {
+    let Parameter { values, moments: [means, squares], average, .. } = parameter;
+    [values, means, squares, average]
 }
 
 fn tensors(parameters: &Parameters) -> Result<BTreeMap<String, RawTensor>, CheckpointError> {
     let mut tensors = BTreeMap::new();
-    for mut parameter in parameters.0.iter().cloned() {
-        let (name, shape) = (parameter.name.clone(), parameter.shape.clone());
-        for (part, values) in parts(&mut parameter) {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let tensor = RawTensor::new(DType::F32, shape.clone(), bytes.into())?;
-            tensors.insert(format!("{name}/{part}"), tensor);
+    for parameter in &parameters.0 {
+        let Parameter { name, shape, .. } = parameter;
+        for (part, values) in PARTS.into_iter().zip(parts(parameter)) {
+            tensors.insert(format!("{name}/{part}"), tensor(values, shape)?);
         }
     }
     Ok(tensors)
+}
+
+fn tensor(values: &[f32], shape: &[usize]) -> Result<RawTensor, CheckpointError> {
+    let mut bytes = Vec::with_capacity(size_of_val(values));
+    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+    RawTensor::new(DType::F32, shape.to_vec(), bytes.into())
 }
 
 fn read(tensor: &RawTensor) -> Result<Vec<f32>, CheckpointError> {

@@ -37,6 +37,9 @@ pub enum TrainError {
     #[error("self-critical training needs captions to be rewarded by")]
     NoReward,
     /// The loss is not a number any more.
-    #[error("the loss is not finite at step {0}; resume with a lower learning rate")]
+    #[error(
+        "the loss is not finite at step {0}; start anew with a lower learning rate, or from the last \
+         checkpoint's model (`mue train --export`) by model.from"
+    )]
     NotFinite(u64),
 }

@@ -30,9 +30,9 @@ pub struct TrainLine {
     pub step: u64,
     /// Everything that is minimised together.
     pub loss: f32,
-    /// Captions' cross-entropy per token, by decoder layer.
+    /// Captions' cross-entropy per token, by decoder layer; empty where they are not learned.
     pub caption: Vec<f32>,
-    /// Answers' cross-entropy, by decoder layer.
+    /// Answers' cross-entropy, by decoder layer; empty where they are not learned.
     pub entailment: Vec<f32>,
     /// Grounding heads' cross-entropy, by image depth from 0, where that depth was run.
     pub grounding: Vec<f32>,

@@ -11,7 +11,7 @@ use crate::parameters::host;
 use crate::saturation::saturation;
 use crate::self_critical::{Samples, self_critical};
 
-/// What a step's loss was made of, averaged over its groups.
+/// What the loss of one group was made of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct LossReport {
     /// Everything together.

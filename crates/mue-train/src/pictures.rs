@@ -52,7 +52,7 @@ impl<'a> Pictures<'a> {
         };
         match &self.encoded {
             Some(images) => self.apart(images, pictures, texts(), tokens_max),
-            None => self.together(pictures, prompts, tokens_max),
+            None => self.sources(self.together(pictures, prompts), tokens_max),
         }
     }
 
@@ -68,7 +68,15 @@ impl<'a> Pictures<'a> {
                 let text = self.model.constant_text(prompt, &BranchPolicy::Full);
                 self.apart(images, pictures, vec![text; pictures.len()], tokens_max)
             }
-            None => self.together(pictures, &vec![prompt.to_vec(); pictures.len()], tokens_max),
+            None => {
+                let mut distinct = pictures.to_vec();
+                distinct.sort_unstable();
+                distinct.dedup();
+                let encoded = self.together(&distinct, &vec![prompt.to_vec(); distinct.len()]);
+                let place = |picture: &usize| distinct.partition_point(|other| other < picture);
+                let of_each = pictures.iter().map(|picture| Arc::clone(&encoded[place(picture)]));
+                self.sources(of_each.collect(), tokens_max)
+            }
         }
     }
 
@@ -84,7 +92,13 @@ impl<'a> Pictures<'a> {
         parts.map(|parts| self.model.source(parts, tokens_max)).collect()
     }
 
-    fn together(&self, pictures: &[usize], prompts: &[Vec<u32>], tokens_max: usize) -> Vec<Source> {
+    /// What the decoder attends to of joint encodings, one for each request.
+    fn sources(&self, encoded: Vec<Arc<BranchEncoding>>, tokens_max: usize) -> Vec<Source> {
+        encoded.into_iter().map(|joint| self.model.source(vec![joint], tokens_max)).collect()
+    }
+
+    /// Pictures, each encoded with its prompt.
+    fn together(&self, pictures: &[usize], prompts: &[Vec<u32>]) -> Vec<Arc<BranchEncoding>> {
         if pictures.is_empty() {
             return Vec::new();
         }
@@ -93,8 +107,7 @@ impl<'a> Pictures<'a> {
         let pixels = self.pixels.clone().select_rows(&chosen);
         let policies = vec![BranchPolicy::Full; pictures.len()];
         let run = self.model.begin_joint(Some(pixels), prompts, policies);
-        let encoded = shared(self.model.encode_all(run)).into_iter();
-        encoded.map(|joint| self.model.source(vec![joint], tokens_max)).collect()
+        shared(self.model.encode_all(run))
     }
 }
 
@@ -125,4 +138,51 @@ pub(crate) fn begin_captions(
 /// Decoder positions that a caption of so many tokens may ask for.
 pub(crate) fn positions(tokens_max: usize) -> usize {
     tokens_max + 2
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use mue_model::weights::initial_tensors;
+
+    use super::*;
+    use crate::config::ModelConfig;
+
+    const SIDE: usize = 32;
+
+    fn model() -> Ofa {
+        let device = Device::flex();
+        let config = ModelConfig {
+            d_model: 16,
+            heads: 2,
+            ffn_dim: 32,
+            encoder_layers: 2,
+            decoder_layers: 2,
+            stem_width: 4,
+            image_bucket_size: 2,
+            token_bucket_size: 4,
+            positions_max: 10,
+            ..ModelConfig::default()
+        };
+        let config = config.ofa(12).unwrap();
+        let tensors = initial_tensors(&config, 1, &device).unwrap();
+        Ofa::from_tensors(&tensors, config, &device).unwrap()
+    }
+
+    #[test]
+    fn a_picture_that_is_asked_alike_several_times_is_encoded_once() {
+        let model = model();
+        let pixels = (0..2 * 3 * SIDE * SIDE).map(|sample| (sample % 101) as f32 / 101.0).collect();
+        let pictures = Pictures::new(&model, pixels, [SIDE; 2], Encoding::Joint);
+        let ask = |asked: &[usize]| pictures.ask_alike(asked, &[0, 4, 2], positions(3));
+        let sources = ask(&[1, 0, 1, 1]);
+        let [first, other, again, last] = [0, 1, 2, 3].map(|place| &sources[place].parts()[0]);
+        assert!(Arc::ptr_eq(first, again) && Arc::ptr_eq(first, last));
+        assert!(!Arc::ptr_eq(first, other));
+        for (picture, shared) in [(1, first), (0, other)] {
+            let alone = ask(&[picture]).remove(0).parts()[0].states();
+            let difference = (alone - shared.states()).abs().max().into_scalar::<f32>();
+            assert!(difference < 1e-5, "picture {picture}: {difference}");
+        }
+    }
 }

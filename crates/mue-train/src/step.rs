@@ -44,18 +44,14 @@ type Numbered = Vec<(usize, GroupResult)>;
 pub(crate) type GroupResult = (GradientVectors, LossReport);
 
 impl Workers {
-    /// As many workers as the recipe says (0 is as many as compute in this process), that
-    /// differentiate on `device`.
+    /// As many workers as the recipe says, that differentiate on `device`.
     pub(crate) fn new(
         recipe: &TrainConfig,
         (model, reward): (&OfaConfig, Option<Arc<CaptionReward>>),
         device: &Device,
     ) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let threads = match recipe.run.threads {
-            0 => rayon::current_num_threads(),
-            threads => threads,
-        };
-        let pools = (0..threads)
+        let has_own_memory = device.memory_pool_usage().is_some();
+        let pools = (0..worker_count(recipe.run.threads, has_own_memory))
             .map(|_| ThreadPoolBuilder::new().num_threads(1).build())
             .collect::<Result<_, _>>()?;
         let (model, recipe) = (model.clone(), recipe.clone());
@@ -111,8 +107,9 @@ impl Workers {
             None => None,
         };
         let network = parameters.fill(template, &self.device);
-        let result = |(place, group): (usize, Group)| {
+        let result = |(place, mut group): (usize, Group)| {
             let samples = writer.as_ref().map(|(model, reward)| self.sample(model, reward, &group));
+            group.batch.leave_out(&self.recipe);
             (place, self.group(&network, &group, samples))
         };
         Ok(share.into_iter().map(result).collect())
@@ -148,6 +145,17 @@ impl Workers {
     }
 }
 
+/// Workers for so many threads of a recipe, where 0 leaves it open: as many as compute in this process.
+/// On a device with memory of its own one keeps the device busy, and each holds all parameters and its
+/// group's graph there.
+fn worker_count(threads: usize, has_own_memory: bool) -> usize {
+    match threads {
+        0 if has_own_memory => 1,
+        0 => rayon::current_num_threads(),
+        threads => threads,
+    }
+}
+
 /// A worker's results; its panic goes on in the caller.
 fn join<T>(running: std::thread::ScopedJoinHandle<'_, T>) -> T {
     running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -176,5 +184,12 @@ mod tests {
             process.install(new).unwrap().pools.len()
         };
         assert_eq!([workers(0), workers(2)], [3, 2]);
+    }
+
+    #[test]
+    fn a_device_with_memory_of_its_own_has_one_worker_unless_the_recipe_says_more() {
+        let process = ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let workers = |threads| process.install(|| worker_count(threads, true));
+        assert_eq!([workers(0), workers(2)], [1, 2]);
     }
 }

@@ -4,8 +4,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chacha20::ChaCha8Rng;
-use chacha20::rand_core::{Rng, SeedableRng};
+use mue_bench::load::{arrivals, nearest_rank};
 use mue_engine::batcher::{Priority, Submission};
 use mue_engine::{Engine, Pending, Request, block_on};
 
@@ -25,8 +24,7 @@ impl Measured {
     pub(crate) fn latency_ms(&self, share: f64) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort();
-        let place = (sorted.len() as f64 * share) as usize;
-        sorted.get(place.min(sorted.len().saturating_sub(1))).map_or(0.0, millis)
+        nearest_rank(&sorted, share).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     }
 
     /// A duration as a share of how long it took.
@@ -38,10 +36,6 @@ impl Measured {
         self.latencies.extend(latencies);
         self.elapsed += elapsed;
     }
-}
-
-fn millis(duration: &Duration) -> f64 {
-    duration.as_secs_f64() * 1e3
 }
 
 /// A fixed number of callers, each asking again when answered.
@@ -70,26 +64,43 @@ pub(crate) fn saturate(
     Ok(())
 }
 
-/// Poisson arrivals.
+/// Poisson arrivals; latency counts from when a request was due, not from when it was submitted.
 pub(crate) fn at_rate(
     engine: &Engine,
     requests: Vec<Request>,
     rate: f64,
     measured: &mut Measured,
 ) -> anyhow::Result<()> {
-    let mut random = ChaCha8Rng::seed_from_u64(requests.len() as u64);
+    let arrivals = arrivals(rate, requests.len() as u64);
     let start = Instant::now();
-    let mut due = start;
     let mut pending = Vec::with_capacity(requests.len());
-    for request in requests {
-        let unit = (random.next_u32() as f64 + 0.5) / 2f64.powi(32);
-        due += Duration::from_secs_f64(-unit.ln() / rate);
+    for (request, after) in requests.into_iter().zip(arrivals) {
+        let due = start + after;
         thread::sleep(due.saturating_duration_since(Instant::now()));
-        pending.push(submit(engine, request)?);
+        pending.push(Due::submit(engine, request, due)?);
     }
-    let latencies = pending.into_iter().map(answer).collect::<anyhow::Result<_>>()?;
+    let latencies = pending.into_iter().map(Due::latency).collect::<anyhow::Result<_>>()?;
     measured.add(latencies, start.elapsed());
     Ok(())
+}
+
+/// A request that was due at some time.
+struct Due {
+    /// By how much it was submitted late.
+    late: Duration,
+    ticket: Pending,
+}
+
+impl Due {
+    fn submit(engine: &Engine, request: Request, due: Instant) -> anyhow::Result<Self> {
+        let late = due.elapsed();
+        Ok(Self { late, ticket: submit(engine, request)? })
+    }
+
+    /// From when it was due to its answer, which is waited for.
+    fn latency(self) -> anyhow::Result<Duration> {
+        Ok(self.late + answer(self.ticket)?)
+    }
 }
 
 fn submit(engine: &Engine, request: Request) -> anyhow::Result<Pending> {
@@ -102,4 +113,27 @@ fn submit(engine: &Engine, request: Request) -> anyhow::Result<Pending> {
 /// Waits for an answer and says how long it took since its arrival.
 fn answer(ticket: Pending) -> anyhow::Result<Duration> {
     Ok(block_on(ticket)?.timing.total())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mue_engine::batcher::NoObserver;
+    use mue_engine::{DeviceChoice, EngineSettings, ModelSource};
+
+    use super::*;
+    use crate::requests::{self, Exits, Mix};
+
+    #[test]
+    fn a_request_that_is_submitted_late_took_that_long_too() {
+        let device = DeviceChoice::Flex;
+        let settings = EngineSettings { device, warm_up: false, ..EngineSettings::default() };
+        let engine = Engine::open(ModelSource::Demo, settings, Arc::new(NoObserver)).unwrap();
+        let mix = Mix { exits: Exits::Off, entailments: 0.0 };
+        let request = requests::make(&engine, mix, 1, 0).unwrap().remove(0);
+        let late = Duration::from_secs(2);
+        let due = Instant::now().checked_sub(late).unwrap();
+        assert!(Due::submit(&engine, request, due).unwrap().latency().unwrap() > late);
+    }
 }

@@ -7,8 +7,8 @@
 //!
 //! Requests are about fresh scenes, captions and entailments mixed; nothing is cached. Saturated,
 //! a fixed number of callers ask again as soon as they are answered. At a rate, requests arrive at
-//! random (Poisson), whether or not the engine keeps up. The policies take turns, round by round,
-//! so that a change of the machine's speed meets both.
+//! random (Poisson), whether or not the engine keeps up, and latency counts from when they were due.
+//! The policies take turns, round by round, so that a change of the machine's speed meets both.
 
 mod load;
 mod requests;

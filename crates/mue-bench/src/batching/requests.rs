@@ -1,6 +1,7 @@
 //! Requests about fresh scenes.
 
 use clap::ValueEnum;
+use mue_bench::load::is_of_share;
 use mue_data::preprocess;
 use mue_data::scenes::{SceneSet, Split};
 use mue_engine::{Engine, ExitChoice, Image, Request};
@@ -40,9 +41,8 @@ pub(crate) fn make(
         .map(|place| {
             let scene = scenes.scene(place as u64);
             let image = Image::new(preprocess(&scene.image(), side, side));
-            // Spread evenly: the n-th request is an entailment when their share passes a whole.
-            let asked = |place: usize| (place as f64 * mix.entailments).floor();
-            Ok(match (asked(place + 1) > asked(place), scene.hypotheses(1).first()) {
+            let is_entailment = is_of_share(place, mix.entailments);
+            Ok(match (is_entailment, scene.hypotheses(1).first()) {
                 (true, Some(hypothesis)) => {
                     model.entailment(image, exit.clone(), (None, hypothesis.text.as_str()))?
                 }

@@ -5,24 +5,24 @@ use std::time::Duration;
 use chacha20::ChaCha8Rng;
 use chacha20::rand_core::{Rng, SeedableRng};
 
-/// The arrivals of a Poisson process of `rate` per second within `span`, in their order.
+/// The arrivals of a Poisson process of `rate` per second, in their order and without an end.
 ///
 /// The gaps between them are exponentially distributed: users know nothing of each other. The same
 /// seed gives the same arrivals on every machine.
-pub fn poisson(rate: f64, span: Duration, seed: u64) -> Vec<Duration> {
+pub fn arrivals(rate: f64, seed: u64) -> impl Iterator<Item = Duration> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut gap_s = || {
+    let mut due_s = 0.0;
+    std::iter::repeat_with(move || {
         let unit = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        -(1.0 - unit).ln() / rate
-    };
-    let end_s = span.as_secs_f64();
-    let mut arrivals = Vec::new();
-    let mut due_s = gap_s();
-    while due_s < end_s {
-        arrivals.push(Duration::from_secs_f64(due_s));
-        due_s += gap_s();
-    }
-    arrivals
+        due_s -= (1.0 - unit).ln() / rate;
+        // At no rate they never come.
+        Duration::try_from_secs_f64(due_s).unwrap_or(Duration::MAX)
+    })
+}
+
+/// Those within `span`.
+pub fn poisson(rate: f64, span: Duration, seed: u64) -> Vec<Duration> {
+    arrivals(rate, seed).take_while(|due| *due < span).collect()
 }
 
 #[cfg(test)]
@@ -47,5 +47,10 @@ mod tests {
         let arrivals = |seed| poisson(100.0, Duration::from_secs(2), seed);
         assert_eq!(arrivals(7), arrivals(7));
         assert_ne!(arrivals(7), arrivals(8));
+    }
+
+    #[test]
+    fn nothing_arrives_at_no_rate() {
+        assert!(poisson(0.0, Duration::from_secs(2), 1).is_empty());
     }
 }

@@ -132,6 +132,7 @@ async fn caller(
 
 #[cfg(test)]
 mod tests {
+    use super::super::corpus::Requests;
     use super::*;
 
     fn asked(answered: usize, refused: usize) -> Result<f64, LoadError> {
@@ -153,6 +154,8 @@ mod tests {
         let asks = corpus.asks(50, &"off".parse().unwrap()).unwrap();
         let asked = ask_all(&client, asks, (3, Some(Instant::now()))).await;
         assert_eq!((asked.answered, asked.refused), (0, 3));
+        // Of two pictures, and of 50 requests that were made.
+        assert_eq!(corpus.asked(), Requests { sent: 3, repeats: 1 });
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,9 +15,11 @@ use image::{ExtendedColorType, ImageEncoder};
 use mue_data::RgbImage;
 use mue_data::datasets::DataSpec;
 use mue_data::scenes::SceneSet;
+use serde::Serialize;
 
 use super::exits::ExitSetting;
 use super::request::Ask;
+use super::share::is_of_share;
 
 /// Names of files that are sent, by their ends.
 const ENDINGS: [&str; 8] = ["png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff"];
@@ -32,17 +35,42 @@ pub struct Corpus {
     captions: f64,
     /// Made so far, in their order.
     pictures: Vec<Arc<Picture>>,
-    asked: usize,
-    /// Entailments among the requests made so far.
+    /// Requests made so far.
+    made: usize,
+    /// Entailments among them.
     judged: usize,
 }
 
+/// Requests that were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// All of them.
+    #[serde(rename = "requests")]
+    pub sent: usize,
+    /// Those about a picture that had been sent before.
+    pub repeats: usize,
+}
+
 /// A picture ready to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Picture {
     pub(super) base64: Bytes,
     /// What a scene itself gives to be judged; empty for a file.
     hypothesis: Arc<str>,
+    /// Requests about it that were sent.
+    sent: AtomicUsize,
+}
+
+impl Picture {
+    fn new(base64: impl Into<Bytes>, hypothesis: impl Into<Arc<str>>) -> Self {
+        let (base64, hypothesis) = (base64.into(), hypothesis.into());
+        Self { base64, hypothesis, sent: AtomicUsize::new(0) }
+    }
+
+    /// Counts a request about it that is sent now.
+    pub(super) fn count_sent(&self) {
+        self.sent.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug)]
@@ -95,7 +123,7 @@ impl Corpus {
             return Err(CorpusError::NoHypothesis);
         }
         let hypotheses = hypotheses.into_iter().map(Arc::from).collect();
-        Ok(Self { source, hypotheses, captions, pictures: Vec::new(), asked: 0, judged: 0 })
+        Ok(Self { source, hypotheses, captions, pictures: Vec::new(), made: 0, judged: 0 })
     }
 
     /// Pictures that there are.
@@ -106,9 +134,14 @@ impl Corpus {
         }
     }
 
-    /// Requests made so far.
-    pub fn asked(&self) -> usize {
-        self.asked
+    /// Requests sent so far. Of those made, a closed loop leaves what it had no time for, and an open
+    /// one what was due while too many were under way.
+    pub fn asked(&self) -> Requests {
+        let sent = self.pictures.iter().map(|picture| picture.sent.load(Ordering::Relaxed));
+        sent.fold(Requests::default(), |sum, sent| Requests {
+            sent: sum.sent + sent,
+            repeats: sum.repeats + sent.saturating_sub(1),
+        })
     }
 
     /// The next requests. Past the last picture, the first comes again.
@@ -117,7 +150,7 @@ impl Corpus {
     ///
     /// If a picture cannot be read.
     pub fn asks(&mut self, count: usize, exit: &ExitSetting) -> Result<Vec<Ask>, CorpusError> {
-        let needed = self.pictures().min(self.asked.saturating_add(count));
+        let needed = self.pictures().min(self.made.saturating_add(count));
         for index in self.pictures.len()..needed {
             let picture = self.make(index)?;
             self.pictures.push(Arc::new(picture));
@@ -129,21 +162,15 @@ impl Corpus {
     /// About the next picture. Each pass over the pictures begins one task later, so that a picture
     /// is not always asked about in the same way.
     fn ask(&mut self, exit: &Arc<ExitSetting>) -> Ask {
-        let (pass, index) = (self.asked / self.pictures(), self.asked % self.pictures());
+        let (pass, index) = (self.made / self.pictures(), self.made % self.pictures());
         let picture = Arc::clone(&self.pictures[index]);
-        let hypothesis = (!self.is_caption(index + pass)).then(|| {
+        let hypothesis = (!is_of_share(index + pass, self.captions)).then(|| {
             let given = self.hypotheses.get(self.judged % self.hypotheses.len().max(1));
             self.judged += 1;
             Arc::clone(given.unwrap_or(&picture.hypothesis))
         });
-        self.asked += 1;
+        self.made += 1;
         Ask { picture, hypothesis, exit: Arc::clone(exit) }
-    }
-
-    /// Spread evenly: a request asks for a caption when their share passes a whole.
-    fn is_caption(&self, place: usize) -> bool {
-        let captions = |requests: usize| (requests as f64 * self.captions).floor();
-        captions(place + 1) > captions(place)
     }
 
     fn make(&self, index: usize) -> Result<Picture, CorpusError> {
@@ -151,14 +178,12 @@ impl Corpus {
             Source::Scenes { set, .. } => {
                 let scene = set.scene(index as u64);
                 let own = scene.hypotheses(1).pop().map(|own| own.text).unwrap_or_default();
-                let base64 = BASE64_STANDARD.encode(png(&scene.image())?).into();
-                Ok(Picture { base64, hypothesis: own.into() })
+                Ok(Picture::new(BASE64_STANDARD.encode(png(&scene.image())?), own))
             }
             Source::Files(paths) => {
                 let path = &paths[index];
                 let bytes = fs::read(path).map_err(unreadable(path))?;
-                let base64 = BASE64_STANDARD.encode(bytes).into();
-                Ok(Picture { base64, hypothesis: Arc::default() })
+                Ok(Picture::new(BASE64_STANDARD.encode(bytes), ""))
             }
         }
     }
@@ -167,7 +192,7 @@ impl Corpus {
 #[cfg(test)]
 impl Picture {
     pub(super) fn made_up(base64: &'static str) -> Self {
-        Self { base64: base64.into(), hypothesis: Arc::default() }
+        Self::new(base64, "")
     }
 }
 
@@ -233,9 +258,20 @@ mod tests {
         let pictures: Vec<_> = asks.iter().map(|ask| &ask.picture.base64).collect();
         assert!(pictures[0] != pictures[1] && pictures[1] != pictures[2]);
         assert_eq!(pictures[0], pictures[3]);
-        assert_eq!((corpus.pictures(), corpus.asked()), (3, 4));
+        assert_eq!((corpus.pictures(), corpus.asked()), (3, Requests::default()), "none was sent");
         let bytes = BASE64_STANDARD.decode(pictures[0]).unwrap();
         assert!(decode_image(&bytes, ImageLimits::default(), Orientation::Apply).is_ok());
+    }
+
+    #[test]
+    fn a_picture_comes_again_when_it_is_sent_again() {
+        let mut corpus = scenes(3, 0.5);
+        let asks = corpus.asks(6, &off()).unwrap();
+        // The first picture twice, the second once, the third never.
+        for place in [0, 1, 3] {
+            asks[place].picture.count_sent();
+        }
+        assert_eq!(corpus.asked(), Requests { sent: 3, repeats: 1 });
     }
 
     #[test]
@@ -262,7 +298,7 @@ mod tests {
         for count in [3, 4] {
             let asks = scenes(count, 0.5).asks(2 * count, &off()).unwrap();
             for (first, second) in asks[..count].iter().zip(&asks[count..]) {
-                assert_eq!(first.picture, second.picture);
+                assert!(Arc::ptr_eq(&first.picture, &second.picture));
                 assert_ne!(first.hypothesis.is_some(), second.hypothesis.is_some(), "{count}");
             }
         }

@@ -25,6 +25,13 @@ impl ExitSetting {
     pub(super) fn value(&self) -> &Value {
         &self.value
     }
+
+    /// The branch whose threshold is all that is set; none where more is, or something else.
+    pub fn only_branch(&self) -> Option<&str> {
+        let mut keys = self.value.as_object()?.keys();
+        let key = keys.next().filter(|key| *key != "quality")?;
+        keys.next().is_none().then_some(key.as_str())
+    }
 }
 
 impl fmt::Display for ExitSetting {
@@ -74,6 +81,19 @@ mod tests {
         ] {
             let exit: ExitSetting = text.parse().unwrap();
             assert_eq!((exit.to_string().as_str(), exit.value()), (text, &value));
+        }
+    }
+
+    #[test]
+    fn a_threshold_alone_names_its_branch() {
+        for (text, branch) in [
+            ("off", None),
+            ("quality=0.99", None),
+            ("image=0.9", Some("image")),
+            ("image=0.9+decoder=0.95", None),
+        ] {
+            let exit: ExitSetting = text.parse().unwrap();
+            assert_eq!(exit.only_branch(), branch, "{text}");
         }
     }
 

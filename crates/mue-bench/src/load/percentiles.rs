@@ -19,13 +19,15 @@ impl Percentiles {
     /// By nearest rank: each is one of the measurements. `None` if there are none.
     pub fn of(mut values_ms: Vec<f64>) -> Option<Self> {
         values_ms.sort_by(f64::total_cmp);
-        let max = *values_ms.last()?;
-        let at = |share: f64| {
-            let rank = (share * values_ms.len() as f64).ceil() as usize;
-            values_ms[rank.clamp(1, values_ms.len()) - 1]
-        };
-        Some(Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), max })
+        let at = |share| nearest_rank(&values_ms, share);
+        Some(Self { p50: at(0.5)?, p90: at(0.9)?, p99: at(0.99)?, max: at(1.0)? })
     }
+}
+
+/// Of sorted values the smallest that a share of them, 0 to 1, does not exceed; `None` of nothing.
+pub fn nearest_rank<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 #[cfg(test)]
@@ -46,5 +48,12 @@ mod tests {
         let three = Percentiles::of(vec![3.0, 1.0, 2.0]).unwrap();
         assert_eq!((three.p50, three.p90), (2.0, 3.0));
         assert_eq!(Percentiles::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn the_least_share_of_values_is_the_first_of_them() {
+        let ranked = [0.0, 0.5, 0.51, 1.0].map(|share| nearest_rank(&[1, 2], share));
+        assert_eq!(ranked, [Some(1), Some(1), Some(2), Some(2)]);
+        assert_eq!(nearest_rank::<u8>(&[], 0.5), None);
     }
 }

@@ -80,6 +80,7 @@ impl Ask {
     /// Sends it and waits for its answer. The latency counts from `due`.
     pub(super) async fn send(self, client: &Client, due: Instant) -> Sent {
         let late = due.elapsed();
+        self.picture.count_sent();
         let answer = client.send(Method::POST, self.path(), self.body()).await;
         let ended = Instant::now();
         let outcome = match answer {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use mue_batcher::{
     CohortStart, DecodeStep, EncodeStep, End, Observer, Outcome, RequestId, SubmitError,
 };
+use mue_bench::load::nearest_rank;
 
 use crate::summary::Summary;
 
@@ -119,8 +120,7 @@ impl Observer for Record {
 
 /// The smallest value that at least such a share does not exceed; 0 of nothing.
 fn quantile_ms(sorted: &[Duration], share: f64) -> f64 {
-    let rank = (share * sorted.len() as f64).ceil() as usize;
-    sorted.get(rank.saturating_sub(1)).map_or(0.0, |value| value.as_secs_f64() * 1e3)
+    nearest_rank(sorted, share).map_or(0.0, |value| value.as_secs_f64() * 1e3)
 }
 
 #[cfg(test)]

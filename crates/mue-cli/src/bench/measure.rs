@@ -57,7 +57,7 @@ impl Load {
             [] => {
                 names.iter().map(|name| name.parse().expect("exits of this name exist")).collect()
             }
-            given => given.to_vec(),
+            given => given.concat(),
         };
         let sockets_each = if args.url.is_some() { 1 } else { 2 };
         Self {

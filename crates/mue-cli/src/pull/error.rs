@@ -21,7 +21,7 @@ pub(super) enum PullError {
     Listing { repo: String, source: serde_json::Error },
     #[error("cannot understand the hub's description of {0}: it names no commit")]
     Commit(String),
-    #[error("{0} has no weights that mue can read")]
+    #[error("{0} has no weights that mue can read, or several")]
     NoWeights(String),
     #[error("the repository has a file with the unsafe name {0:?}")]
     UnsafeName(String),
@@ -58,7 +58,9 @@ impl PullError {
             Self::TargetNotFolder(_) => user_error(self, "choose another --out"),
             Self::Busy(_) => user_error(self, "wait until it ends or choose another --out"),
             Self::NoWeights(_) => {
-                user_error(self, "choose a repository with model.safetensors or pytorch_model.bin")
+                let remedy = "choose a repository with model.safetensors, pytorch_model.bin or one \
+                              .pt file, or fetch every file (--all) and name one to `mue import`";
+                user_error(self, remedy)
             }
             Self::Hub { ref source, .. } => {
                 let remedy = source.remedy();

@@ -30,9 +30,10 @@ const LONG_ABOUT: &str = "\
 Fetch a model folder from a Hugging Face hub.
 
 Fetched are config.json, mue.json, calibration.json, tokenizer.json, vocab.json and
-merges.txt, where the repository has them, and the weights: model.safetensors, else
-all shards *.safetensors with their index, else pytorch_model.bin. With --all, every
-file.
+merges.txt, encoder.json, vocab.bpe and dict.txt, where the repository has them, and
+the weights: model.safetensors, else all shards *.safetensors with their index, else
+pytorch_model.bin, else its shards with their index, else the only .pt or .pth file.
+With --all, every file.
 
 All files come from one commit, and each is checked against the hub's checksum. The
 folder appears when all are complete; until then the downloads are in DIR.partial,

@@ -3,14 +3,24 @@
 use std::path::PathBuf;
 
 /// Configuration, calibration and tokenizer; whichever of them the repository has.
-const SIDE_FILES: [&str; 6] =
-    ["config.json", "mue.json", "calibration.json", "tokenizer.json", "vocab.json", "merges.txt"];
+const SIDE_FILES: [&str; 9] = [
+    "config.json",
+    "mue.json",
+    "calibration.json",
+    "tokenizer.json",
+    "vocab.json",
+    "merges.txt",
+    "encoder.json",
+    "vocab.bpe",
+    "dict.txt",
+];
 
 /// The files that a model folder needs, in the order in which to fetch them.
 ///
 /// Only the top folder counts. Of the weights, one form is taken: `model.safetensors`, else
-/// every other `*.safetensors` shard with its index, else `pytorch_model.bin`. The list is
-/// empty when the repository has no weights in any of these forms.
+/// every other `*.safetensors` shard with its index, else `pytorch_model.bin`, else its shards with
+/// their index, else the only `.pt` or `.pth` file. The list is empty when the repository has no
+/// weights in any of these forms.
 pub(super) fn needed(names: &[String]) -> Vec<String> {
     let weights = weights(names);
     if weights.is_empty() {
@@ -21,19 +31,35 @@ pub(super) fn needed(names: &[String]) -> Vec<String> {
 }
 
 fn weights(names: &[String]) -> Vec<String> {
-    let only = |wanted: &str| names.iter().filter(|name| *name == wanted).cloned().collect();
-    let single: Vec<String> = only("model.safetensors");
-    if !single.is_empty() {
-        return single;
-    }
-    let top = || names.iter().filter(|name| !name.contains('/'));
-    if top().any(|name| name.ends_with(".safetensors")) {
-        let part = |name: &&String| {
-            name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json")
-        };
-        return top().filter(part).cloned().collect();
-    }
-    only("pytorch_model.bin")
+    let top = |is_part: fn(&str) -> bool| -> Vec<String> {
+        names.iter().filter(|name| !name.contains('/') && is_part(name)).cloned().collect()
+    };
+    let torch_index = top(|name| name == "pytorch_model.bin.index.json");
+    let torch_files = top(|name| name.ends_with(".pt") || name.ends_with(".pth"));
+    let forms = [
+        top(|name| name == "model.safetensors"),
+        with_index(
+            top(|name| name.ends_with(".safetensors")),
+            top(|name| name.ends_with(".safetensors.index.json")),
+        ),
+        top(|name| name == "pytorch_model.bin"),
+        match torch_index.is_empty() {
+            true => Vec::new(),
+            false => with_index(top(is_torch_shard), torch_index),
+        },
+        // Of several, nobody can tell which.
+        if torch_files.len() == 1 { torch_files } else { Vec::new() },
+    ];
+    forms.into_iter().find(|files| !files.is_empty()).unwrap_or_default()
+}
+
+/// Shards and then their index; nothing where there is an index alone.
+fn with_index(shards: Vec<String>, index: Vec<String>) -> Vec<String> {
+    if shards.is_empty() { shards } else { [shards, index].concat() }
+}
+
+fn is_torch_shard(name: &str) -> bool {
+    name.starts_with("pytorch_model-") && name.ends_with(".bin")
 }
 
 /// The path below the model folder at which to keep the file that the hub calls `name`.
@@ -72,6 +98,22 @@ mod tests {
         let whole = [&sharded[..], &["model.safetensors"]].concat();
         assert_eq!(needed_of(&whole), ["config.json", "model.safetensors"]);
         assert!(needed_of(&["config.json", "flax_model.msgpack"]).is_empty());
+    }
+
+    #[test]
+    fn takes_what_pytorch_wrote_where_there_are_no_safetensors() {
+        let shards = ["pytorch_model-1-of-2.bin", "pytorch_model-2-of-2.bin"];
+        let index = ["pytorch_model.bin.index.json"];
+        let sharded = [&index[..], &shards, &["optimizer.pt", "training_args.bin"]].concat();
+        assert_eq!(needed_of(&sharded), [&shards[..], &index].concat());
+        let whole = [&sharded[..], &["pytorch_model.bin"]].concat();
+        assert_eq!(needed_of(&whole), ["pytorch_model.bin"]);
+        assert!(needed_of(&shards).is_empty(), "nothing says what is where");
+
+        let fairseq = ["README.md", "caption_base_best.pt", "dict.txt", "old/caption.pt"];
+        assert_eq!(needed_of(&fairseq), ["dict.txt", "caption_base_best.pt"]);
+        let several = [&fairseq[..], &["last.pth"]].concat();
+        assert!(needed_of(&several).is_empty());
     }
 
     #[test]

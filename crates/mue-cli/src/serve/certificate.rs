@@ -1,5 +1,6 @@
 //! The certificate's files: read at the start, at a reload, and when they change.
 
+use std::mem::replace;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,12 +64,43 @@ pub(super) struct Watch {
     tls: Tls,
     /// What was last found, whether it could be used or not.
     found: Option<Pem>,
+    /// Whether nothing was found at the last look, as a file could not be read.
+    is_unreadable: bool,
+}
+
+/// What a look at the files can bring.
+enum News {
+    /// A file cannot be read any more.
+    Unreadable(anyhow::Error),
+    /// They can be read again, and are what they were.
+    Readable,
+    /// Something new that cannot be used.
+    Unusable(anyhow::Error),
+    /// Something new, which is shown from now on.
+    Replaced,
+}
+
+impl News {
+    fn log(&self) {
+        match self {
+            Self::Unreadable(error) => tracing::error!(
+                cause = format!("{error:#}"),
+                "the certificate's files cannot be read; the certificate in use stays"
+            ),
+            Self::Readable => tracing::info!("the certificate's files can be read again"),
+            Self::Unusable(error) => tracing::error!(
+                cause = format!("{error:#}"),
+                "the certificate has changed and cannot be used; the former one stays"
+            ),
+            Self::Replaced => tracing::info!("the certificate has changed and is in use"),
+        }
+    }
 }
 
 impl Watch {
     /// Of a server that shows `found`.
     pub(super) fn new(tls: Tls, found: Option<Pem>) -> Self {
-        Self { tls, found }
+        Self { tls, found, is_unreadable: false }
     }
 
     /// Shows what is in the files from now on, if they have changed. Never ends.
@@ -77,33 +109,31 @@ impl Watch {
             tokio::time::sleep(INTERVAL).await;
             let config = app.config();
             let looked = tokio::task::spawn_blocking(move || {
-                let looked = self.look(&config);
-                (self, looked)
+                let news = self.look(&config);
+                (self, news)
             });
-            let Ok((watch, looked)) = looked.await else { return };
+            let Ok((watch, news)) = looked.await else { return };
             self = watch;
-            match looked {
-                Ok(false) => {}
-                Ok(true) => tracing::info!("the certificate has changed and is in use"),
-                Err(error) => tracing::error!(
-                    cause = format!("{error:#}"),
-                    "the certificate has changed and cannot be used; the former one stays"
-                ),
-            }
+            news.iter().for_each(News::log);
         }
     }
 
-    /// Whether there was something new to show.
-    fn look(&mut self, config: &Config) -> anyhow::Result<bool> {
-        let found = Pem::read(config)?;
+    /// What is new; what is amiss is so once.
+    fn look(&mut self, config: &Config) -> Option<News> {
+        let found = Pem::read(config);
+        let was_unreadable = replace(&mut self.is_unreadable, found.is_err());
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return (!was_unreadable).then_some(News::Unreadable(error)),
+        };
         if found == self.found {
-            return Ok(false);
+            return was_unreadable.then_some(News::Readable);
         }
         self.found = found;
-        match &self.found {
-            Some(pem) => pem.replace(&self.tls).map(|()| true),
-            None => Ok(false),
-        }
+        self.found.as_ref().map(|pem| match pem.replace(&self.tls) {
+            Ok(()) => News::Replaced,
+            Err(error) => News::Unusable(error),
+        })
     }
 }
 
@@ -130,14 +160,19 @@ mod tests {
         write(&config, &first.cert.pem(), &first.signing_key.serialize_pem());
         let pem = Pem::read(&config).unwrap().unwrap();
         let mut watch = Watch::new(pem.tls().unwrap(), Some(pem));
-        assert!(!watch.look(&config).unwrap());
+        assert!(watch.look(&config).is_none());
 
         write(&config, &second.cert.pem(), &first.signing_key.serialize_pem());
-        assert!(watch.look(&config).is_err(), "a key of another certificate");
-        assert!(!watch.look(&config).unwrap(), "said once");
+        let news = watch.look(&config);
+        assert!(matches!(news, Some(News::Unusable(_))), "a key of another certificate");
+        assert!(watch.look(&config).is_none(), "said once");
         write(&config, &second.cert.pem(), &second.signing_key.serialize_pem());
-        assert!(watch.look(&config).unwrap());
+        assert!(matches!(watch.look(&config), Some(News::Replaced)));
         std::fs::remove_file(&config.tls_key).unwrap();
-        assert!(watch.look(&config).is_err());
+        assert!(matches!(watch.look(&config), Some(News::Unreadable(_))));
+        assert!(watch.look(&config).is_none(), "said once");
+        write(&config, &second.cert.pem(), &second.signing_key.serialize_pem());
+        assert!(matches!(watch.look(&config), Some(News::Readable)));
+        assert!(watch.look(&config).is_none());
     }
 }

@@ -1,8 +1,11 @@
 //! What a server says when it has started.
 
+use std::io::Write;
 use std::net::TcpListener;
 
 use mue_engine::{BranchRule, Engine, ExitRules};
+
+use crate::output::reader_left;
 
 /// The line that says what is served where.
 pub(super) fn welcome(
@@ -20,6 +23,18 @@ pub(super) fn welcome(
         "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
          caption exits {caption}; entailment exits {entailment}"
     ))
+}
+
+/// Prints that line, or logs it where whoever started the server has left: others come to ask.
+pub(super) fn greet(welcome: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+    let greeted = writeln!(out, "{welcome}").and_then(|()| out.flush());
+    match greeted.map_err(anyhow::Error::new) {
+        Err(error) if reader_left(&error) => {
+            tracing::warn!(welcome, "nobody reads standard output");
+            Ok(())
+        }
+        greeted => greeted,
+    }
 }
 
 /// The branches that do not run at full depth, and what they leave by.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::checkpoint::{imported, write_picture};
+use crate::checkpoint::{imported, imported_with, write_picture};
 use crate::{mue, stderr, stdout};
 
 fn json(folder: &std::path::Path, args: &[&str]) -> Value {
@@ -53,6 +53,37 @@ fn pictures_are_captioned_together_as_each_alone() {
 }
 
 #[test]
+fn a_picture_that_cannot_be_used_costs_no_other() {
+    let (folder, _) = imported();
+    let args = ["caption", "missing.png", "picture.png", "gone.png", "--model", "model"];
+    let told = |output: &std::process::Output| {
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(output));
+        let lines: Vec<_> = stderr(output).lines().collect();
+        assert!(lines.len() == 2 && lines[0].contains("missing.png"), "{lines:?}");
+        assert!(lines[1].contains("gone.png"), "{lines:?}");
+    };
+    let output = mue(folder.path()).args(args).output().unwrap();
+    told(&output);
+    assert!(stdout(&output).starts_with("picture.png: "), "{}", stdout(&output));
+    let output = mue(folder.path()).args(args).arg("--json").output().unwrap();
+    told(&output);
+    let answer: Value = serde_json::from_str(stdout(&output)).unwrap();
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!((results.len(), &results[0]["image"]), (1, &"picture.png".into()));
+}
+
+#[test]
+fn more_beams_than_rows_are_the_users_error() {
+    // So many ids that the model itself could search so widely.
+    let (folder, _) = imported_with(60);
+    let args = ["caption", "picture.png", "--model", "model", "--beam-size", "80"];
+    let output = mue(folder.path()).args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("80 rows") && said.contains("lower --beam-size"), "{said}");
+}
+
+#[test]
 fn people_see_bars() {
     let (folder, _) = imported();
     let args = ["caption", "picture.png", "--model", "model", "--max-tokens", "3"];
@@ -88,6 +119,14 @@ fn hypotheses_are_judged_each() {
         let sum: f64 = scores.values().map(|score| score.as_f64().unwrap()).sum();
         assert!((sum - 1.0).abs() < 1e-5);
     }
+}
+
+#[test]
+fn the_picture_may_stand_behind_a_sentence() {
+    let (folder, _) = imported();
+    let args = ["entail", "--model", "model", "--json", "--hypothesis", "a dog", "picture.png"];
+    let results = &json(folder.path(), &args)["results"];
+    assert_eq!((&results[0]["hypothesis"], &results[1]), (&"a dog".into(), &Value::Null));
 }
 
 #[test]

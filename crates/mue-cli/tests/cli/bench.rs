@@ -55,6 +55,7 @@ fn what_cannot_be_loaded_is_the_users_error() {
         (&["--data", "missing"], "cannot read missing"),
         (&["--html", "missing/page.html"], "cannot write missing/page.html"),
         (&["--exits", "on"], "no exit setting"),
+        (&["--exits", "image=0.9,decoder=0.95"], "by `+`: image=0.9+decoder=0.95"),
         (&["--mix", "2"], "between 0 and 1"),
         (&["--overhead", "--overload"], "cannot be used with"),
         (&["--overhead", "--shares", "3"], "cannot be used with"),

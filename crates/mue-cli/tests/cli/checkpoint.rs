@@ -9,8 +9,13 @@ use serde_json::{Map, Value, json};
 
 /// Writes a Hugging Face style folder into `folder`: weights, configuration and vocabulary.
 pub(crate) fn write_checkpoint(folder: &Path) {
+    write_checkpoint_with(folder, 0);
+}
+
+/// As [`write_checkpoint`], of a model that embeds some ids that the vocabulary has not.
+fn write_checkpoint_with(folder: &Path, spare_ids: usize) {
     let (vocabulary, merges) = vocabulary();
-    let config = config(vocabulary.len());
+    let config = config(vocabulary.len() + spare_ids);
     let tensors: BTreeMap<_, _> = initial_tensors(&config, 7, &Device::flex()).unwrap();
     std::fs::create_dir_all(folder).unwrap();
     let write = |name: &str, text: String| std::fs::write(folder.join(name), text).unwrap();
@@ -71,8 +76,13 @@ pub(crate) fn write_picture(path: &Path, size: u32) {
 
 /// A folder with a model `model` (decomposed, 32 pixels) and a picture `picture.png`.
 pub(crate) fn imported() -> (tempfile::TempDir, PathBuf) {
+    imported_with(0)
+}
+
+/// As [`imported`], of a model that embeds some ids that its vocabulary has not.
+pub(crate) fn imported_with(spare_ids: usize) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    write_checkpoint(&folder.path().join("checkpoint"));
+    write_checkpoint_with(&folder.path().join("checkpoint"), spare_ids);
     let output = super::mue(folder.path())
         .args(["import", "checkpoint", "--out", "model", "--image-size", "32"])
         .args(["--encoding", "decomposed"])

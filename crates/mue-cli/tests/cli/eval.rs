@@ -143,6 +143,18 @@ fn data_and_samples_must_be_there() {
 }
 
 #[test]
+fn nothing_is_calibrated_before_all_data_is_there() {
+    let (folder, model) = imported();
+    run(folder.path(), &["scenes", "--out", "made", "--count", "4"]);
+    let calibrate = ["calibrate", "--model", "model", "--data", "made/snli_ve_test.jsonl"];
+    let tasks = ["--task", "entailment", "--task", "caption", "--search", "2", "--points", "2"];
+    let output = mue(folder.path()).args(calibrate).args(tasks).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert_eq!(stdout(&output), "");
+    assert!(!model.join("calibration.json").exists());
+}
+
+#[test]
 fn promises_are_checked_on_fresh_seeds() {
     let folder = tempfile::tempdir().unwrap();
     let base = ["verify", "--seeds", "2", "--count", "6", "--task", "entailment", "--json"];

@@ -20,6 +20,8 @@ mod server;
 #[cfg(feature = "otlp")]
 mod spans;
 mod train;
+mod unread;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -19,16 +19,27 @@ struct Serving {
 
 impl Serving {
     fn start(folder: &Path, args: &[&str]) -> Self {
+        let mut server = Self::spawn(folder, args, Stdio::piped());
+        let mut welcome = String::new();
+        BufReader::new(server.process.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
+        server.welcomed(welcome);
+        server
+    }
+
+    /// One of which it is not known yet where it listens.
+    fn spawn(folder: &Path, args: &[&str], stdout: Stdio) -> Self {
         let mut command = mue(folder);
         command.args(["serve", "--listen", "127.0.0.1:0", "--device", "flex"]).args(args);
         command.env("MUE_LOG_FORMAT", "json");
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut welcome = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut welcome).unwrap();
+        let mut process = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
+        Self { process, welcome: String::new(), address: String::new(), log }
+    }
+
+    fn welcomed(&mut self, welcome: String) {
         let address = welcome.split("://").nth(1).and_then(|rest| rest.split(',').next());
-        let address = address.expect(&welcome).to_owned();
-        Self { process, welcome, address, log }
+        self.address = address.expect(&welcome).to_owned();
+        self.welcome = welcome;
     }
 
     /// The status that a request is answered with.
@@ -86,6 +97,20 @@ fn a_signal_to_end_ends_with_success() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Serving::start(folder.path(), &["--threads", "1"]);
     assert!(server.welcome.contains("threads 1,"), "{}", server.welcome);
+    assert_eq!(server.status("/health/ready", ""), 200);
+    server.signal("TERM");
+    server.until_logged("draining");
+    assert_eq!(server.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_server_outlives_who_started_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut server = Serving::spawn(folder.path(), &[], writer.into());
+    let line = server.until_logged("nobody reads standard output");
+    server.welcomed(line["welcome"].as_str().unwrap().to_owned());
     assert_eq!(server.status("/health/ready", ""), 200);
     server.signal("TERM");
     server.until_logged("draining");

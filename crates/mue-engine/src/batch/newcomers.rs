@@ -17,7 +17,8 @@ pub(super) struct Newcomers {
     pub(super) texts: Vec<TextRow>,
 }
 
-/// A picture, and who waits for it; there is one row per picture and policy.
+/// A picture, and who waits for it; there is one row per picture and policy, in joint encoding one per
+/// request.
 pub(super) struct ImageRow {
     pub(super) image: Image,
     pub(super) policy: BranchPolicy,
@@ -69,34 +70,37 @@ impl BatchOfa {
     /// GPU all.
     pub(super) fn embed(&self, images: &mut [ImageRow]) -> usize {
         let most = if self.model.is_on_host() { threads() } else { images.len() };
-        let left = images.iter_mut().filter(|row| row.embedded.is_none());
-        let mut next: Vec<&mut ImageRow> = left.collect();
+        let next = waiting_pictures(images);
         if next.len() <= most {
             return 0;
         }
-        next.truncate(most);
-        let embedded = self.embedded(next.iter().map(|row| &row.image)).split();
-        next.into_iter().zip(embedded).for_each(|(row, picture)| row.embedded = Some(picture));
+        self.embed_pictures(images, &next[..most]);
         most
     }
 
+    /// Runs the stem on pictures, and gives what comes of each to all of its rows.
+    fn embed_pictures(&self, images: &mut [ImageRow], pictures: &[Image]) {
+        let embedded = self.embedded(pictures.iter()).split();
+        for (picture, embedded) in pictures.iter().zip(embedded) {
+            let rows = images.iter_mut().filter(|row| row.image.key == picture.key);
+            rows.for_each(|row| row.embedded = Some(embedded.clone()));
+        }
+    }
+
     /// Has pictures enter the encoder, in joint encoding with their texts; `None` if there are none.
-    pub(super) fn begin_images(&self, images: Vec<ImageRow>) -> Option<Part<Vec<RequestId>>> {
+    pub(super) fn begin_images(&self, mut images: Vec<ImageRow>) -> Option<Part<Vec<RequestId>>> {
+        let last = waiting_pictures(&images);
+        if !last.is_empty() {
+            self.embed_pictures(&mut images, &last);
+        }
         let (mut policies, mut rows, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut pictures, mut texts, mut last) = (Vec::new(), Vec::new(), Vec::new());
-        for ImageRow { image, policy, waiting, key, beside, embedded } in images {
+        let (mut pictures, mut texts) = (Vec::new(), Vec::new());
+        for ImageRow { policy, waiting, key, beside, embedded, .. } in images {
             policies.push(policy);
             rows.push(waiting);
             keys.push(key);
             texts.extend(beside);
-            match embedded {
-                Some(picture) => pictures.push(picture),
-                // The stem takes pictures in order, so none behind these has been through it.
-                None => last.push(image),
-            }
-        }
-        if !last.is_empty() {
-            pictures.push(self.embedded(last.iter()));
+            pictures.extend(embedded);
         }
         let pictures = EmbeddedImages::stack(pictures)?;
         let run = match self.folder.settings.encoding {
@@ -129,4 +133,15 @@ impl BatchOfa {
         let data = TensorData::new(values, [pictures, 3, side, side]);
         self.model.embed_images(Tensor::from_data(data, self.model.device()))
     }
+}
+
+/// The pictures that have not been through the stem, each once: it does not see the text beside them.
+fn waiting_pictures(images: &[ImageRow]) -> Vec<Image> {
+    let mut pictures: Vec<Image> = Vec::new();
+    for row in images.iter().filter(|row| row.embedded.is_none()) {
+        if pictures.iter().all(|picture| picture.key != row.image.key) {
+            pictures.push(row.image.clone());
+        }
+    }
+    pictures
 }

@@ -33,6 +33,8 @@ pub(super) struct Choice {
 pub(super) struct Baselines {
     first: f64,
     all: f64,
+    /// How many were answered of all.
+    pub(super) samples: usize,
 }
 
 /// Chooses for some families of a model. Retention is relative to its own full depth, or to that
@@ -54,9 +56,9 @@ pub(super) fn choose(
         Task::Caption if first < data.len() => Some(Search::begin(ground(data.len()))?),
         _ => None,
     };
-    let baselines = baselines.unwrap_or_else(|| Baselines {
-        first: search.baseline(),
-        all: again.as_ref().map_or(search.baseline(), Search::baseline),
+    let baselines = baselines.unwrap_or_else(|| {
+        let all = again.as_ref().unwrap_or(&search);
+        Baselines { first: search.baseline(), all: all.baseline(), samples: all.samples() }
     });
     search.compare_with(baselines.first);
     if let Some(again) = &mut again {
@@ -107,9 +109,13 @@ fn cheapest(trials: &[Trial], level: f64) -> Option<&Trial> {
 
 #[cfg(test)]
 mod tests {
-    use mue_engine::BranchRule;
+    use mue_data::datasets::{DataSpec, DatasetOptions, write_scenes};
+    use mue_data::scenes::{SceneSet, Split};
+    use mue_engine::{BranchRule, Encoding};
 
     use super::*;
+    use crate::folder::Folder;
+    use crate::testing::engine;
 
     #[test]
     fn each_level_gets_its_cheapest_and_one_may_serve_several() {
@@ -132,5 +138,22 @@ mod tests {
         let expected =
             [(BranchRule::Fixed(2), vec![0.98, 0.97, 0.96]), (BranchRule::Fixed(1), vec![0.95])];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_none_of_the_samples_that_were_tuned_on() {
+        let files = tempfile::tempdir().unwrap();
+        write_scenes(files.path(), SceneSet::new(5, Split::Dev), 4).unwrap();
+        std::fs::remove_file(files.path().join("images/000002.png")).unwrap();
+        let spec = DataSpec::Path(files.path().to_owned());
+        let options = DatasetOptions { problems_max: 9, ..DatasetOptions::default() };
+        let folder = Folder::new(2, Encoding::Decomposed);
+        let engine = engine(&folder);
+        let contender = Contender { name: None, engine: &engine, clock: &engine };
+        for task in [Task::Caption, Task::Entailment] {
+            let data = EvalData::open(&spec, task, &options).unwrap();
+            let (_, baselines) = choose(&contender, &data, (&[], None), &|_, _, _| ()).unwrap();
+            assert_eq!((data.len(), baselines.samples), (4, 3), "{task:?}");
+        }
     }
 }

@@ -56,7 +56,7 @@ pub struct Frontier {
     pub task: Task,
     /// The data that operating points were chosen on.
     pub tuned_on: String,
-    /// Samples of it.
+    /// Samples of it that were answered.
     pub tuning_samples: usize,
     /// Samples that were answered.
     pub samples: usize,
@@ -92,7 +92,7 @@ pub struct Row {
     /// Rows that left at each layer.
     pub exit_layers: ExitLayers,
     /// Share of all layers that are not run, which is how the paper counts. The branch of a
-    /// constant prompt is not among them.
+    /// constant prompt is not among them, and a joint encoder's layers are there once.
     pub layers_saved: f64,
     /// Mean multiply-accumulates of a request.
     pub macs: f64,
@@ -152,7 +152,7 @@ pub fn frontier(
         let (choices, _) = choose(other, tune, mue, plan.progress)?;
         entries.extend(rows::of_other(other, choices));
     }
-    rows::measure(model, (tune, data), entries, plan)
+    rows::measure(model, ((tune.name(), baselines.samples), data), entries, plan)
 }
 
 impl Frontier {

@@ -59,7 +59,7 @@ fn choice(rule: Rule, exits: &ExitRules) -> Choice {
 /// Runs every entry, the first of which is the model's full depth, and every static truncation.
 pub(super) fn measure(
     model: &Contender<'_>,
-    (tune, data): (&EvalData, &EvalData),
+    ((tuned_on, tuning_samples), data): ((&str, usize), &EvalData),
     entries: Vec<Entry<'_>>,
     plan: &FrontierPlan<'_>,
 ) -> Result<Frontier, EvalError> {
@@ -87,6 +87,7 @@ pub(super) fn measure(
         let samples = pairs(scored.samples.iter().copied(), scores[0].samples.iter().copied());
         let retention = retention(&plan.bootstrap, &sums_by_picture(&answers.pictures, samples))?;
         let exit_layers = ExitLayers::of(replies);
+        let encoding = entry.contender.engine.model().settings().encoding;
         let kept = retention.map(|interval| interval.estimate);
         let (macs_saved, wall_saved) = measured.less(way, 0)?;
         rows.push(Row {
@@ -97,7 +98,7 @@ pub(super) fn measure(
             quality: scored.quality.clone(),
             retention,
             layers: layers(replies),
-            layers_saved: exit_layers.saved(data.task()),
+            layers_saved: exit_layers.saved(data.task(), encoding),
             exit_layers,
             macs: mean(measured.costs[way].iter().copied()),
             macs_saved,
@@ -108,8 +109,8 @@ pub(super) fn measure(
     }
     Ok(Frontier {
         task: data.task(),
-        tuned_on: tune.name().to_owned(),
-        tuning_samples: tune.len(),
+        tuned_on: tuned_on.to_owned(),
+        tuning_samples,
         samples: answers.ids.len(),
         timed_samples: measured.clocks.first().map_or(0, Vec::len),
         comparisons: measured.comparisons(&rows)?,

@@ -1,10 +1,11 @@
 //! The report as one page with plots, which refers to nothing outside it.
 
 use mue_data::datasets::Task;
+use mue_engine::Encoding;
 use mue_page::{Axes, Figure, Page, PlotError, Series, bars, scatter};
 
 use super::markdown::{COMPARISON, METHOD, comparison};
-use super::{Counts, Report, TaskReport};
+use super::{Report, TaskReport};
 use crate::frontier::{
     GRID_COLUMNS, Row, Rule, cells, columns, grid_cells, percent_of_level, row_name,
 };
@@ -32,7 +33,7 @@ impl Report {
         for (name, task, found) in self.tasks() {
             page.heading(name);
             match &found.frontier {
-                Some(frontier) => add_frontier(&mut page, task, (frontier, &found.report.counts))?,
+                Some(frontier) => add_frontier(&mut page, task, (frontier, &found.report))?,
                 None => add_comparison(&mut page, task, &found.report)?,
             }
         }
@@ -60,7 +61,7 @@ fn add_comparison(page: &mut Page, task: Task, report: &TaskReport) -> Result<()
     let sides = [("full depth", &report.full), ("exits", &report.exit)];
     let layers: Vec<(String, &ExitLayers)> =
         sides.into_iter().map(|(name, side)| (name.to_owned(), &side.exit_layers)).collect();
-    page.figures(histograms(task, &layers)?);
+    page.figures(histograms((task, report.encoding), &layers)?);
     let caption = format!("Full depth beside exits, {}", report.counts);
     page.table(&caption, &COMPARISON, &comparison(report));
     Ok(())
@@ -69,13 +70,13 @@ fn add_comparison(page: &mut Page, task: Task, report: &TaskReport) -> Result<()
 fn add_frontier(
     page: &mut Page,
     task: Task,
-    (frontier, counts): (&Frontier, &Counts),
+    (frontier, report): (&Frontier, &TaskReport),
 ) -> Result<(), PlotError> {
     page.list(&findings(frontier));
     page.figures(frontiers(frontier)?);
-    page.figures(histograms(task, &shown(frontier))?);
+    page.figures(histograms((task, report.encoding), &shown(frontier))?);
     let rows: Vec<Vec<String>> = frontier.rows.iter().map(cells).collect();
-    let caption = format!("What was run on {counts}, tuned on {}", frontier.tuned_on);
+    let caption = format!("What was run on {}, tuned on {}", report.counts, frontier.tuned_on);
     page.table(&caption, &columns(task), &rows);
     let grid: Vec<Vec<String>> = frontier.static_grid.iter().rev().map(grid_cells).collect();
     page.table("Every static truncation", &GRID_COLUMNS, &grid);
@@ -159,7 +160,10 @@ fn shown(frontier: &Frontier) -> Vec<(String, &ExitLayers)> {
 }
 
 /// Where rows leave each branch.
-fn histograms(task: Task, ways: &[(String, &ExitLayers)]) -> Result<Vec<Figure>, PlotError> {
+fn histograms(
+    (task, encoding): (Task, Encoding),
+    ways: &[(String, &ExitLayers)],
+) -> Result<Vec<Figure>, PlotError> {
     let axes = Axes { x: "layer", y: "% of rows", log: false };
     let captions = [
         "Where images leave the encoder",
@@ -170,7 +174,7 @@ fn histograms(task: Task, ways: &[(String, &ExitLayers)]) -> Result<Vec<Figure>,
     for (branch, caption) in captions.into_iter().enumerate() {
         let of = |layers: &ExitLayers| layers.branches()[branch].1.to_vec();
         let Some((_, first)) = ways.first() else { break };
-        if !is_counted(task, first.branches()[branch].0) {
+        if !is_counted(task, encoding, first.branches()[branch].0) {
             continue;
         }
         let series: Vec<Series> = ways
@@ -190,6 +194,7 @@ fn shares(counts: &[u64]) -> Vec<(f64, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::frontier::tests::report;
     use crate::report::{Counts, percent, spread};
 
@@ -213,6 +218,20 @@ mod tests {
         }
         assert_eq!(page.matches("<svg").count(), 6);
         assert!(page.contains("other &lt;model&gt;") && !page.contains("other <model>"));
+    }
+
+    #[test]
+    fn texts_that_are_encoded_with_their_pictures_have_no_plot_of_their_own() {
+        let plots = |encoding| {
+            let mut report = report();
+            let entailment = report.entailment.as_mut().unwrap();
+            entailment.frontier = None;
+            entailment.report.encoding = encoding;
+            let page = report.html().unwrap();
+            (page.matches("<svg").count(), page.contains("Where texts leave"))
+        };
+        assert_eq!(plots(Encoding::Decomposed), (3, true));
+        assert_eq!(plots(Encoding::Joint), (2, false));
     }
 
     #[test]

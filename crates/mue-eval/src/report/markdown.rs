@@ -87,7 +87,8 @@ enough. MuE's single thresholds are tried where a quarter, half and three quarte
 exceed them at some layer (of a caption's picture: half). \"Best of all signals\" mixes signals \
 between branches and includes the other families. Static truncation runs the same depths for every \
 sample. \"Layers saved\" is the paper's measure, mean layers over all layers; a caption's prompt is \
-encoded once for each model, so its branch does not count. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
+encoded once for each model, so its branch does not count, and layers that a text runs together \
+with its picture count once. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
 request at a time through the engine, all rows taking turns on each picture, none of which was \
 cached. \"MACs against static\" compares with the cheapest static truncation that keeps as much, \
 chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over pictures.";

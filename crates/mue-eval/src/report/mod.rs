@@ -6,6 +6,7 @@ mod markdown;
 use std::fmt;
 
 use mue_data::datasets::Task;
+use mue_engine::Encoding;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::measure::ExitLayers;
@@ -71,6 +72,9 @@ pub struct TaskReport {
     /// How many samples there were.
     #[serde(flatten)]
     pub counts: Counts,
+    /// Whether the model encodes texts apart from pictures.
+    #[serde(skip)]
+    pub encoding: Encoding,
     /// At full depth.
     pub full: Side,
     /// With exits.
@@ -85,7 +89,7 @@ pub struct TaskReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promised: Option<f64>,
     /// Share of all layers that exits do not run, which is how the paper counts; the branch of a
-    /// constant prompt is not among them.
+    /// constant prompt is not among them, and a joint encoder's layers are there once.
     pub layers_saved: f64,
     /// Share of full depth's multiply-accumulates that exits save.
     pub macs_saved: f64,
@@ -153,11 +157,12 @@ impl TaskReport {
     pub(crate) fn new(
         (full, exit): (Side, Side),
         (intervals, layers_saved): (Intervals, f64),
-        counts: Counts,
+        (counts, encoding): (Counts, Encoding),
         canonical_cider_d: Option<f64>,
     ) -> Self {
         Self {
             counts,
+            encoding,
             full,
             exit,
             canonical_cider_d,

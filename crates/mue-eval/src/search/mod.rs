@@ -87,11 +87,20 @@ impl<'a> Search<'a> {
 
     /// What full depth's layers showed.
     pub(crate) fn watched(&self) -> Watched {
-        let replies: &[Reply] = match self {
+        Watched::of(self.replies())
+    }
+
+    /// Samples that were answered: those that could not be read or asked about are not among them.
+    pub(crate) fn samples(&self) -> usize {
+        self.replies().len()
+    }
+
+    /// Full depth's.
+    fn replies(&self) -> &[Reply] {
+        match self {
             Self::Entailment(table) => table.watched(),
             Self::Captions(captions) => captions.watched(),
-        };
-        Watched::of(replies)
+        }
     }
 
     /// Full depth's quality, that retention is relative to.

@@ -79,9 +79,10 @@ impl Ofa {
             true => Vec::new(),
             false => self.head(run, step, newest, &open),
         };
+        let is_all = open.len() == run.requests.len();
         let mut rest = computed.as_slice();
         let vocabulary = self.config().vocab_size;
-        let mut logits = Vec::with_capacity(step.ages.len() * vocabulary);
+        let mut logits = Vec::new();
         for place in 0..run.requests.len() {
             let Request { search, policy, cost, .. } = &mut run.requests[place];
             let was_asked = step.is_answered(place);
@@ -92,13 +93,15 @@ impl Ofa {
             }
             let (own, others) = rest.split_at(search.rows() * vocabulary);
             rest = others;
-            logits.extend_from_slice(own);
+            if !is_all {
+                logits.extend_from_slice(own);
+            }
             let layer = step.exits[place].layer;
             if policy.needs_prediction(layer) {
                 step.note_answer(place, layer, (own, vocabulary));
             }
         }
-        logits
+        if is_all { computed } else { logits }
     }
 
     /// The LM head on the newest tokens of some requests, `[rows, vocabulary]` row-major.

@@ -14,10 +14,6 @@ pub(crate) struct Attending<'a> {
     pub(crate) positions: Vec<usize>,
 }
 
-/// Below this many source elements per request, requests of one shape attend in one call: a copy
-/// of the keys and values is then cheaper than a call each.
-const STACKED_ELEMENTS_MAX: usize = 1 << 16;
-
 /// Cross-attention of a batch in which every request has its own source.
 ///
 /// # Shapes
@@ -51,8 +47,7 @@ fn stackable(requests: &[Attending<'_>]) -> usize {
     let shape =
         |request: &Attending<'_>| (request.source.tokens, request.rows, request.positions.len());
     let Some(first) = requests.first() else { return 0 };
-    let [_, heads, tokens] = first.source.bias.dims();
-    if heads * tokens * tokens.max(64) > STACKED_ELEMENTS_MAX {
+    if !first.source.is_stackable() {
         return 1;
     }
     requests.iter().take_while(|request| shape(request) == shape(first)).count()
@@ -66,19 +61,18 @@ fn attend_group(
 ) -> Tensor<4> {
     let [rows, heads, target, head_dim] = queries.dims();
     let beams = rows / group.len();
-    let source = KeysValues::stack(
-        group
-            .iter()
-            .map(|request| {
-                request.source.keys_values[layer].clone().expect("the layer was prepared")
-            })
-            .collect(),
-    );
+    let held = |request: &Attending<'_>| {
+        request.source.keys_values[layer].clone().expect("the layer was prepared")
+    };
+    let source = match group {
+        [one] => held(one),
+        several => vec![KeysValues::stack(several.iter().flat_map(held).collect())],
+    };
     let biases =
         group.iter().map(|request| request.source.position_bias(&request.positions)).collect();
     let bias = Tensor::cat(biases, 0); // [requests, heads, target, source]
     if beams == 1 {
-        return attention.attend(queries, &source, bias);
+        return attention.attend_parts(queries, &source, bias);
     }
     // The beams of a request share its source: they attend as further queries of one row.
     let queries = queries
@@ -87,7 +81,7 @@ fn attend_group(
         .reshape([group.len(), heads, beams * target, head_dim]);
     let bias = bias.repeat_dim(2, beams); // [requests, heads, beams * target, source]
     attention
-        .attend(queries, &source, bias)
+        .attend_parts(queries, &source, bias)
         .reshape([group.len(), heads, beams, target, head_dim])
         .swap_dims(1, 2)
         .reshape([rows, heads, target, head_dim])

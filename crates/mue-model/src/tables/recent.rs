@@ -39,7 +39,17 @@ impl<K: PartialEq, V: HeldBytes> Recent<K, V> {
     /// Makes what is not there without holding the lock: a thread that waits for others inside may
     /// run another step's work meanwhile, which may look here too.
     pub(crate) fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        if let Some(value) = self.get(&key) {
+        self.get_if_or_insert_with(key, |_| true, make)
+    }
+
+    /// The same where a kept value need not do; the one that is made takes its place.
+    pub(crate) fn get_if_or_insert_with(
+        &self,
+        key: K,
+        does: impl Fn(&V) -> bool,
+        make: impl FnOnce() -> V,
+    ) -> Arc<V> {
+        if let Some(value) = self.get(&key).filter(|value| does(value)) {
             return value;
         }
         let value = Arc::new(make());

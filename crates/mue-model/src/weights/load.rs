@@ -199,7 +199,7 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Refuses the model if anything was missing, left over or of another shape.
+    /// Refuses the model if anything was missing, left over, of another shape or no floats.
     pub(crate) fn finish(mut self) -> Result<ParamNames, MismatchError> {
         let left_over = self.tensors.iter().filter(|(name, _)| !self.used.contains(*name));
         self.mismatches.extend(left_over.map(|(name, tensor)| Mismatch {
@@ -226,6 +226,9 @@ impl<'a> Loader<'a> {
         let found = match self.tensors.get(name) {
             None => None,
             Some(tensor) if tensor.shape() != shape => Some(format!("{:?}", tensor.shape())),
+            Some(tensor) if tensor.float32_dtype() != pytorch_reader::DType::F32 => {
+                Some(format!("{:?} of {:?}", tensor.shape(), tensor.float32_dtype()))
+            }
             Some(tensor) => match tensor.float32_bytes() {
                 Ok(bytes) => {
                     let bytes = Bytes::from_shared(bytes, AllocationProperty::Other);

@@ -60,6 +60,10 @@ impl Config {
         if self.deadline_ms_default > self.deadline_ms_max {
             return Err(ConfigError::Above("deadline_ms_default", "deadline_ms_max"));
         }
+        // Else one request alone could be too much for ever.
+        if self.body_bytes_max > self.bodies_bytes_max {
+            return Err(ConfigError::Above("body_bytes_max", "bodies_bytes_max"));
+        }
         if let Some(origin) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
             return Err(ConfigError::Origin(origin.clone()));
         }
@@ -170,6 +174,9 @@ mod tests {
         assert_eq!(config.validate(), Err(ConfigError::Large("header_bytes_max", 262_144)));
         let config = Config { deadline_ms_default: 700_000, ..Config::default() };
         assert!(config.validate().unwrap_err().to_string().contains("deadline_ms_max"));
+        let config = Config { body_bytes_max: 1 << 30, ..Config::default() };
+        let said = config.validate().unwrap_err().to_string();
+        assert_eq!(said, "body_bytes_max must be at most bodies_bytes_max");
         let config = Config { cors_origins: vec!["example.org".into()], ..Config::default() };
         assert_eq!(config.validate(), Err(ConfigError::Origin("example.org".into())));
         let config = Config { image_url_hosts: vec!["a/b".into()], ..Config::default() };

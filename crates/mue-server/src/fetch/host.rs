@@ -1,5 +1,6 @@
 //! Which hosts may be fetched from.
 
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 /// A host that may be fetched from: `example.org`, its subdomains as `*.example.org`, any as `*`.
@@ -35,26 +36,36 @@ impl FromStr for HostRule {
             }
             _ => (text.as_str(), None),
         };
-        let plain = |name: &str| {
-            let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[:]".contains(&byte);
-            !name.is_empty() && name.bytes().all(letter)
-        };
         let name = match name.strip_prefix('*') {
             Some("") => Name::Any,
-            Some(under) if under.len() > 1 && under.starts_with('.') && plain(under) => {
-                Name::Under(under.into())
+            Some(under) => {
+                let domain = under.strip_prefix('.').and_then(plain).ok_or(HostRuleError)?;
+                Name::Under(format!(".{domain}"))
             }
-            None if plain(name) => Name::Is(name.into()),
-            _ => return Err(HostRuleError),
+            None if is_ipv6(name) => Name::Is(name.into()),
+            None => Name::Is(plain(name).ok_or(HostRuleError)?.into()),
         };
         Ok(Self { name, port })
     }
 }
 
+/// A name or an IPv4 address, without a dot at its end, which makes no other name of it.
+fn plain(name: &str) -> Option<&str> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    (!name.is_empty() && name.bytes().all(letter)).then_some(name)
+}
+
+/// Whether it is an IPv6 address as URLs have it, in brackets.
+fn is_ipv6(name: &str) -> bool {
+    let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    address.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
 impl HostRule {
     /// Whether a host, as a URL has it, may be fetched from at this port.
     pub(super) fn allows(&self, host: &str, port: u16) -> bool {
-        // A name with a dot at its end is the same name.
+        // As in the rule, a dot at its end makes no other name of it.
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let named = match &self.name {
             Name::Any => true,
@@ -78,6 +89,8 @@ mod tests {
         assert!(
             allows("example.org", "example.org", 443) && allows("Example.org", "EXAMPLE.ORG.", 80)
         );
+        assert!(allows("example.org.", "example.org", 443));
+        assert!(allows("*.example.org.:81", "a.example.org.", 81));
         assert!(!allows("example.org", "www.example.org", 443));
         assert!(!allows("example.org", "example.org.evil.com", 443));
         assert!(allows("*.example.org", "a.b.example.org", 443));
@@ -96,9 +109,23 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_host() {
-        for text in
-            ["", "*example.org", "*.", "https://example.org", "a/b", "a:b", "a:70000", "é.org"]
-        {
+        for text in [
+            "",
+            "*example.org",
+            "*.",
+            ".",
+            "https://example.org",
+            "a/b",
+            "a:b",
+            "a:70000",
+            "a:1:2",
+            "::1",
+            "fe80::1",
+            "[::1",
+            "[a]",
+            "*.[::1]",
+            "é.org",
+        ] {
             assert_eq!(text.parse::<HostRule>(), Err(HostRuleError), "{text}");
         }
     }

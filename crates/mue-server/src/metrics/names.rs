@@ -11,6 +11,7 @@ pub(super) const STAGE_DURATION: &str = "mue_stage_duration_seconds";
 pub(super) const EXIT_CHOICES: &str = "mue_exit_choices_total";
 pub(super) const QUALITY_FLOOR: &str = "mue_quality_floor";
 pub(super) const REQUESTS_ACTIVE: &str = "mue_requests_active";
+pub(super) const REQUESTS_ACTIVE_MAX: &str = "mue_requests_active_max";
 pub(super) const QUEUE_REQUESTS: &str = "mue_queue_requests";
 pub(super) const QUEUE_ROWS: &str = "mue_queue_rows";
 pub(super) const QUEUE_ROWS_MAX: &str = "mue_queue_rows_max";
@@ -72,10 +73,11 @@ const COUNTERS: [(&str, &str); 16] = [
     (MODEL_PANICS, "Panics of the model"),
 ];
 
-const GAUGES: [(&str, &str); 13] = [
+const GAUGES: [(&str, &str); 14] = [
     (BUILD_INFO, "Always 1; the version is a label"),
     (START_TIME, "When the process started, in seconds since 1970"),
     (REQUESTS_ACTIVE, "Requests under way, whatever they wait for"),
+    (REQUESTS_ACTIVE_MAX, "Requests that may be under way at once"),
     (QUEUE_REQUESTS, "Requests in the queue"),
     (QUEUE_ROWS, "Rows in the queue"),
     (QUEUE_ROWS_MAX, "Rows that may wait, reserved ones included"),
@@ -109,10 +111,10 @@ const HISTOGRAMS: [(&str, &str); 9] = [
     ),
 ];
 
-/// Buckets of durations: from the overhead of a demo model to a long queue.
-pub(super) const SECONDS: [f64; 16] = [
+/// Buckets of durations: from the overhead of a demo model to the longest deadline.
+pub(super) const SECONDS: [f64; 19] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    60.0,
+    60.0, 120.0, 300.0, 600.0,
 ];
 
 /// Buckets of gathering, which takes microseconds on a CPU.
@@ -124,9 +126,9 @@ pub(super) const GATHER_SECONDS: [f64; 12] = [
 /// Buckets of quality floors.
 pub(super) const QUALITIES: [f64; 9] = [0.5, 0.8, 0.9, 0.95, 0.96, 0.97, 0.98, 0.99, 1.0];
 
-/// Buckets of rows in a batch.
-pub(super) const ROWS: [f64; 12] =
-    [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0];
+/// Buckets of rows in a batch: from one to what a GPU takes.
+pub(super) const ROWS: [f64; 15] =
+    [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 128.0, 256.0, 512.0];
 
 /// Says what each metric means.
 pub(super) fn describe(recorder: &impl Recorder) {
@@ -138,5 +140,21 @@ pub(super) fn describe(recorder: &impl Recorder) {
     }
     for (name, help) in HISTOGRAMS {
         recorder.describe_histogram(name.into(), None, help.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn buckets_go_as_far_as_the_default_settings() {
+        let config = Config::default();
+        assert_eq!(SECONDS.last(), Some(&(config.deadline_ms_max as f64 / 1e3)));
+        assert_eq!(ROWS.last(), Some(&(config.queue_rows_max as f64)));
+        for buckets in [&SECONDS[..], &ROWS] {
+            assert!(buckets.is_sorted(), "{buckets:?}");
+        }
     }
 }

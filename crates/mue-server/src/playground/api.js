@@ -2,15 +2,33 @@
 
 const KEY = "mue.key";
 
+/** The key of a page that its browser lets store nothing. */
+let unstored = null;
+
+/** What the tab's storage says, or nothing where the browser blocks it. */
+function stored(ask) {
+  try {
+    return ask(sessionStorage);
+  } catch {
+    return null;
+  }
+}
+
 export const key = {
   /** Whether a header can carry it. */
   fits: (value) => /^[\x21-\x7e]+$/.test(value),
   get() {
-    const stored = sessionStorage.getItem(KEY);
-    return stored !== null && key.fits(stored) ? stored : null;
+    const value = stored((storage) => storage.getItem(KEY)) ?? unstored;
+    return value !== null && key.fits(value) ? value : null;
   },
-  set: (value) => sessionStorage.setItem(KEY, value),
-  forget: () => sessionStorage.removeItem(KEY),
+  set(value) {
+    unstored = value;
+    stored((storage) => storage.setItem(KEY, value));
+  },
+  forget() {
+    unstored = null;
+    stored((storage) => storage.removeItem(KEY));
+  },
 };
 
 /** The server said no: `problem` is its problem+json, `retryAfter` seconds to wait. */

@@ -1,6 +1,6 @@
 // The caption panel: tokens as they leave, then full depth beside them.
 
-import { ask, events } from "./api.js";
+import { Refusal, ask, events } from "./api.js";
 import { markDifferences, showBranches, showToken, showTokens } from "./depth.js";
 import { showDetails } from "./details.js";
 import { common } from "./difference.js";
@@ -12,9 +12,10 @@ import { Question } from "./question.js";
 import { showSavings } from "./savings.js";
 
 const PATH = "v1/caption";
+const OTHER = { code: "other_model", title: "Full depth was answered by another model" };
 
 export class CaptionPanel {
-  /** `state` holds the picture, the settings, the model, and what to do when it is another. */
+  /** `state` holds the picture, the settings, the model, and `startAgain` for when it is another. */
   constructor(state) {
     this.state = state;
     this.panel = find("panel-caption");
@@ -23,7 +24,9 @@ export class CaptionPanel {
     this.full = { key: null, answer: null };
   }
 
-  ask(wait_ms) {
+  /** `met` are the models that have answered instead of the one described, on the way to this question. */
+  ask(wait_ms, met = new Set()) {
+    this.met = met;
     this.panel.setAttribute("aria-busy", "true");
     this.question.ask(wait_ms);
   }
@@ -41,8 +44,9 @@ export class CaptionPanel {
     try {
       const early = await this.#stream(question, signal);
       hideProblem(find("caption-problem"));
-      if (early.model === this.state.model.name) await this.#beside(question, early, signal);
-      else this.state.reloaded();
+      const isOther = early.model !== this.state.model.name;
+      if (isOther && this.state.startAgain(early.model, this.met)) return;
+      await this.#beside(question, early, signal);
     } catch (error) {
       if (signal.aborted) return;
       hideProblem(find("full-problem"));
@@ -79,6 +83,10 @@ export class CaptionPanel {
     let full;
     try {
       full = await this.#fullDepth(question, early, signal);
+      if (full.model !== early.model) {
+        if (this.state.startAgain(full.model, this.met)) return undefined;
+        throw new Refusal({ ...OTHER, detail: `${full.model} instead of ${early.model}` });
+      }
     } catch (error) {
       if (signal.aborted) return;
       find("caption-saved").hidden = true;
@@ -87,7 +95,6 @@ export class CaptionPanel {
       return announce(told(early), this.panel);
     }
     hideProblem(find("full-problem"));
-    if (full.model !== early.model) return this.state.reloaded();
     showDetails(find("caption-details"), [["with exits", early], ["full depth", full]], question);
     return announce(`${told(early)} ${this.#compare(early, full)}.`, this.panel);
   }

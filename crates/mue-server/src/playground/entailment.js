@@ -13,7 +13,7 @@ const PATH = "v1/entailment";
 const TYPING_MS = 500;
 
 export class EntailmentPanel {
-  /** `state` holds the picture, the settings, the model, and what to do when it is another. */
+  /** `state` holds the picture, the settings, the model, and `startAgain` for when it is another. */
   constructor(state) {
     this.state = state;
     this.panel = find("panel-entailment");
@@ -36,9 +36,11 @@ export class EntailmentPanel {
     sample.hypotheses.forEach((text) => this.#add(text));
   }
 
-  ask(wait_ms) {
+  /** `met` are the models that have answered instead of the one described, on the way to this question. */
+  ask(wait_ms, met = new Set()) {
     // The picture, when there is one, asks for itself.
     if (!this.state.picture) return;
+    this.met = met;
     this.panel.setAttribute("aria-busy", "true");
     this.question.ask(wait_ms);
   }
@@ -60,9 +62,13 @@ export class EntailmentPanel {
     try {
       const answer = rows.length ? await ask(PATH, { form: question.form(), signal }) : null;
       hideProblem(find("entailment-problem"));
-      if (!answer) find("entailment-details").hidden = true;
-      else if (answer.model === this.state.model.name) this.#show(rows, answer, question);
-      else this.state.reloaded();
+      if (!answer) {
+        find("entailment-details").hidden = true;
+        return;
+      }
+      const isOther = answer.model !== this.state.model.name;
+      if (isOther && this.state.startAgain(answer.model, this.met)) return;
+      this.#show(rows, answer, question);
     } catch (error) {
       if (signal.aborted) return;
       this.state.refused(error);

@@ -19,13 +19,14 @@ let again = null;
 /** Where the panel that is shown says what is wrong. */
 const shownProblem = () => document.querySelector("[role=tabpanel]:not([hidden]) > .problem");
 
-async function start() {
+/** Asks what is served; `met` are the names of models for which it has been asked on the way to one question. */
+async function start(met = new Set()) {
   let answer;
   try {
     answer = await ask("v1/models");
   } catch (error) {
     refused(error);
-    showProblem(shownProblem(), error, start);
+    showProblem(shownProblem(), error, () => start());
     return;
   }
   hide(find("key-form"));
@@ -33,29 +34,39 @@ async function start() {
   const [model] = answer.models;
   describe(model);
   document.querySelectorAll(".legend").forEach((list) => showLegend(list, model.size.decoder_layers));
-  if (again) again(model);
+  if (again) again(model, met);
   else again = play(model);
+}
+
+/**
+ * Asks what is served once more, since another model has answered, and then the question: once for each model, as
+ * servers that differ may take turns. Whether it does.
+ */
+function startAgain(name, met) {
+  if (met.has(name)) return false;
+  start(new Set([...met, name]));
+  return true;
 }
 
 /** Sets the page in motion, and returns how to ask anew. */
 function play(model) {
-  const state = { model, picture: null, settings: null, refused, reloaded: start };
+  const state = { model, picture: null, settings: null, refused, startAgain };
   const panels = { caption: new CaptionPanel(state), entailment: new EntailmentPanel(state) };
   /** Panels whose answers are out of date are asked anew when they are shown. */
   const stale = new Set();
   const outdate = () => Object.keys(panels).forEach((task) => stale.add(task));
-  const refresh = (wait_ms) => {
+  const refresh = (wait_ms, met) => {
     // Before there is a picture, there may be no settings either.
-    if (state.picture && stale.delete(state.settings.task)) panels[state.settings.task].ask(wait_ms);
+    if (state.picture && stale.delete(state.settings.task)) panels[state.settings.task].ask(wait_ms, met);
   };
   /** What is not asked yet is out of date again. */
   const withdraw = () => {
     const { task } = state.settings;
     if (panels[task].withdraw()) stale.add(task);
   };
-  const ask = (wait_ms) => {
+  const ask = (wait_ms, met) => {
     outdate();
-    refresh(wait_ms);
+    refresh(wait_ms, met);
   };
   state.settings = new Settings(model, (valid) => {
     outdate();
@@ -72,12 +83,12 @@ function play(model) {
     panels.entailment.suggest(picture.sample);
     ask(0);
   }, (error, retry) => showProblem(shownProblem(), error, retry));
-  return (now) => {
+  return (now, met) => {
     if (now.name !== state.model.name) {
       state.model = now;
       state.settings.take(now);
     }
-    ask(0);
+    ask(0, met);
   };
 }
 

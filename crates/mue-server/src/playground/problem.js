@@ -19,6 +19,7 @@ const ADVICE = {
   shutting_down: "Try again when it is back.",
   model_unavailable: "The model is being loaded anew; a moment later it may be back.",
   model_failed: "Another picture or other words may work.",
+  other_model: "Servers with different models answer here in turn.",
 };
 
 /** The server numbers the pictures of a request; here there is one. */

@@ -64,6 +64,8 @@ async fn pages_of_known_origins_may_ask() {
     let known = ask("https://example.org").await;
     assert_eq!(known.status, 200);
     assert_eq!(known.headers["access-control-allow-origin"], "https://example.org");
+    let allowed = known.headers["access-control-allow-headers"].to_str().unwrap();
+    assert!(allowed.contains("traceparent") && allowed.contains("tracestate"), "{allowed}");
     let unknown = ask("https://example.com").await;
     assert!(!unknown.headers.contains_key("access-control-allow-origin"));
 }
@@ -82,6 +84,21 @@ async fn whoever_asks_whether_they_may_ask_has_not_asked_for_a_caption() {
     assert!(requests.clone().count() > 2, "{metrics}");
     assert!(requests.clone().all(|line| line.ends_with(" 0")), "{metrics}");
     assert!(!metrics.contains("mue_request_duration_seconds_count"), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_ask_for_leave_is_answered_by_the_route() {
+    let server = Server::with(Config { cors_origins: vec!["*".into()], ..Config::default() });
+    for half in ["x-no-preflight", "origin", "access-control-request-method"] {
+        let ask = |path: &str| {
+            let request = Request::builder().method(Method::OPTIONS).uri(path);
+            server.send(request.header(half, "POST").body(Body::empty()).unwrap())
+        };
+        let refused = ask("/v1/caption").await;
+        refused.assert_problem(405, "method_not_allowed");
+        assert_eq!(refused.headers["allow"], "POST");
+        ask("/v2/caption").await.assert_problem(404, "not_found");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

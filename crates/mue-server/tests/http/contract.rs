@@ -60,9 +60,12 @@ async fn the_page_and_its_files_come_from_here() {
     let server = Server::with(Config { api_keys: vec![key], ..Config::default() });
     let page = server.get("/docs").await;
     assert_eq!(page.status, 200);
-    assert!(
-        page.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'self'")
-    );
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'self'"), "{policy}");
+    for directive in ["frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.split(';').any(|found| found.trim() == directive), "{policy}");
+    }
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
     assert!(!page.text.contains("//"), "{}", page.text);
     let loaded = page.text.split("=\"docs/").skip(1);
     let files: Vec<_> =
@@ -73,6 +76,7 @@ async fn the_page_and_its_files_come_from_here() {
         assert_eq!(response.status, 200, "{file}");
         let media_type = if file.ends_with("css") { "text/css" } else { "text/javascript" };
         assert_eq!(response.headers["content-type"], media_type);
+        assert_eq!(response.headers["x-content-type-options"], "nosniff");
         assert!(!response.text.is_empty());
     }
     assert_eq!(server.get("/openapi.json").await.status, 200);

@@ -113,6 +113,20 @@ async fn a_picture_may_be_a_text_that_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_not_chosen_is_none() {
+    let (server, picture) = (Server::new(), png([1, 2, 3]));
+    let not_chosen = || (String::from("name=\"image\"; filename=\"\""), &b""[..]);
+    let chosen = (String::from("name=\"image\"; filename=\"a.png\""), picture.as_slice());
+    let parts = [not_chosen(), chosen, not_chosen()];
+    let answer = send_parts(&server, "/v1/caption", parts).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(answer.json()["results"].as_array().unwrap().len(), 1);
+    let refused = send_parts(&server, "/v1/caption", [not_chosen()]).await;
+    refused.assert_problem(422, "invalid_request");
+    assert!(refused.text.contains("there is no picture"), "{}", refused.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_needs_a_boundary() {
     let request = Request::post("/v1/caption").header("content-type", "multipart/form-data");
     let refused = Server::new().send(request.body(Body::from("--edge--")).unwrap()).await;

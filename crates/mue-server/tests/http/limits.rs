@@ -10,6 +10,7 @@ use http_body::Frame;
 use mue_server::Config;
 use serde_json::json;
 
+use crate::reloads::slow_body;
 use crate::server::{Server, picture, post, while_others_block};
 
 /// No picture at all: whoever looks at it says so.
@@ -72,6 +73,44 @@ async fn a_body_has_a_size() {
     let server = Server::with(Config { body_bytes_max: 100, ..Config::default() });
     let response = server.send(post("/v1/caption", "x".repeat(101))).await;
     response.assert_problem(413, "body_too_large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_have_a_size_together() {
+    let config = Config { body_bytes_max: 1000, bodies_bytes_max: 1000, ..Config::default() };
+    let server = Server::with(config);
+    let (_, body, rest) = slow_body();
+    let first = post("/v1/caption", body);
+    let first = tokio::spawn(tower::ServiceExt::oneshot(server.router(), first));
+    // When there is room for the third part, the first has been counted.
+    for part in [" ".repeat(600), " ".into(), " ".into()] {
+        rest.send(part.into()).await.unwrap();
+    }
+    let ask = || server.send(post("/v1/caption", " ".repeat(600)));
+    let refused = ask().await;
+    refused.assert_problem(429, "too_many_requests");
+    assert_eq!(refused.headers["retry-after"], "1");
+    drop(rest);
+    assert_eq!(first.await.unwrap().unwrap().status(), 400);
+    ask().await.assert_problem(400, "malformed_body");
+}
+
+#[test]
+fn a_body_counts_until_its_pictures_are_decoded() {
+    while_others_block(async || {
+        let asked = json!({"image": picture([1, 1, 1]), "beam_size": 1}).to_string();
+        let bytes = asked.len();
+        let config = Config { body_bytes_max: bytes, bodies_bytes_max: bytes, ..Config::default() };
+        let server = Server::with(config);
+        let first = tower::ServiceExt::oneshot(server.router(), post("/v1/caption", asked));
+        let first = tokio::spawn(first);
+        while server.batcher.load().reserved_rows == 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = server.send(post("/v1/caption", "{}")).await;
+        refused.assert_problem(429, "too_many_requests");
+        first.abort();
+    });
 }
 
 #[tokio::test(flavor = "multi_thread")]

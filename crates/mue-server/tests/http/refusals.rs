@@ -96,6 +96,38 @@ async fn who_sends_too_large_a_body_finds_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_says_too_late_how_much_it_sends_finds_the_answer() {
+    let server = Server::with(Config { body_bytes_max: 1_000, ..Config::default() });
+    let running = Running::new(&server).await;
+    let bytes = vec![b' '; 4_000_000];
+    for expect in ["", "expect: 100-continue\r\n"] {
+        let mut stream = running.connect().await;
+        let head =
+            format!("{CAPTION}host: localhost\r\ntransfer-encoding: chunked\r\n{expect}\r\n");
+        stream.write_all(format!("{head}{:x}\r\n", bytes.len()).as_bytes()).await.unwrap();
+        stream.write_all(&bytes).await.unwrap();
+        stream.write_all(b"\r\n0\r\n\r\n").await.unwrap();
+        let answer = rest(&mut stream).await;
+        assert!(answer.contains("HTTP/1.1 413"), "{answer}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_slowly_finds_the_answer() {
+    let server = Server::with(Config { body_ms_max: 50, ..Config::default() });
+    let running = Running::new(&server).await;
+    let mut stream = running.connect().await;
+    let bytes = vec![b' '; 4_000_000];
+    let head = format!("{CAPTION}host: localhost\r\ncontent-length: {}\r\n\r\n", bytes.len() + 1);
+    stream.write_all(format!("{head} ").as_bytes()).await.unwrap();
+    stream.readable().await.unwrap();
+    stream.write_all(&bytes).await.unwrap();
+    let answer = rest(&mut stream).await;
+    assert_eq!(status(&answer), "408", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn whose_body_is_not_read_to_its_end_is_told() {
     let sent = format!("{CAPTION}host: localhost\r\ncontent-length: 400\r\n");
     let (half, whole) = (" ".repeat(200), " ".repeat(400));

@@ -61,6 +61,12 @@ async fn settings_and_model_are_others_after_a_reload() {
     let (server, next) = server(with_key("old"));
     let model = |models: Response| models.json()["models"][0].clone();
     let before = model(ask(&server, MODELS, "old").await);
+    let images_max = async || {
+        let contract = server.get("/openapi.json").await.json();
+        contract["components"]["schemas"]["CaptionRequest"]["properties"]["images"]["maxItems"]
+            .clone()
+    };
+    assert_eq!((images_max().await, images_max().await), (json!(32), json!(32)));
     let config = Config { images_max: 7, connections_max: 5, ..with_key("new") };
     *next.lock().unwrap() = Some((other_model(), config));
 
@@ -75,6 +81,7 @@ async fn settings_and_model_are_others_after_a_reload() {
         (&after["search"]["max_tokens"], &after["limits"]["images_max"]),
         (&json!(4), &json!(7))
     );
+    assert_eq!(images_max().await, 7);
     assert_eq!(server.get("/health/ready").await.status, 200);
     let metrics = ask(&server, ("GET", "/metrics"), "new").await.text;
     assert!(metrics.contains("mue_reloads_total{outcome=\"ok\"} 1"), "{metrics}");
@@ -182,7 +189,7 @@ async fn a_drain_finishes_what_began_before_a_reload() {
 }
 
 /// A body that says when it is first asked for, and comes later.
-fn slow_body() -> (Arc<Notify>, Body, mpsc::Sender<Bytes>) {
+pub(crate) fn slow_body() -> (Arc<Notify>, Body, mpsc::Sender<Bytes>) {
     let begun = Arc::new(Notify::new());
     let (rest, parts) = mpsc::channel::<Bytes>(1);
     let sign = Arc::clone(&begun);

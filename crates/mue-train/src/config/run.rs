@@ -9,7 +9,8 @@ use super::bounds::positive;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunConfig {
-    /// Threads that each compute one group of pictures; 0 is as many as compute in this process.
+    /// Threads that each compute one group of pictures; 0 is as many as compute in this process, and
+    /// one on a GPU.
     pub threads: usize,
     /// Steps between lines of the log.
     pub log_every: u64,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use mue_data::caption_for_scoring;
 use mue_data::datasets::{Sample, SampleText};
+use mue_data::without_punctuation;
 
 use crate::config::Reference;
 use crate::interface::Interface;
 use crate::random::Random;
 
-/// Words of a caption beyond this are not learned (OFA's fine-tuning).
+/// Words of a caption beyond this are not learned: the default of OFA's `CaptionDataset`
+/// (`max_tgt_length`). Its own fine-tuning on COCO, `train_caption_stage1.sh`, keeps 20.
 const CAPTION_WORDS_MAX: usize = 30;
 
 /// What stands for a word that the tokenizer does not know, as in every OFA vocabulary.
@@ -81,7 +82,7 @@ impl Reader {
     pub(super) fn caption(&self, caption: &str) -> Result<Vec<u32>, String> {
         let caption = match self.punctuation {
             true => caption.to_owned(),
-            false => caption_for_scoring(caption),
+            false => without_punctuation(caption),
         };
         let words: Vec<&str> = caption.split_whitespace().take(CAPTION_WORDS_MAX).collect();
         let tokens = self.interface.caption(&words.join(" "));

@@ -43,6 +43,25 @@ fn losses_are_summed_over_every_decoder_layer_or_of_the_last_alone() {
 }
 
 #[test]
+fn a_task_without_weight_is_not_computed_and_the_other_is_as_it_was() {
+    let both = first_line(TASKS);
+    let captions = first_line(LossConfig { entailment: 0.0, ..TASKS });
+    let answers = first_line(LossConfig { caption: 0.0, ..TASKS });
+    assert!(captions.entailment.is_empty() && answers.caption.is_empty());
+    assert_is(&captions, tasks(&captions));
+    assert_is(&answers, tasks(&answers));
+    let found = captions.caption.iter().chain(&answers.entailment);
+    let expected = both.caption.iter().chain(&both.entailment);
+    assert_eq!(found.clone().count(), expected.clone().count());
+    for (found, expected) in found.zip(expected) {
+        assert!((found - expected).abs() < 1e-5, "{found} for {expected}");
+    }
+    // The saturation loss asks the places of both.
+    let saturated = first_line(LossConfig { entailment: 0.0, saturation: 5.0, ..TASKS });
+    assert_eq!((saturated.caption.len(), saturated.entailment.len()), (3, 3));
+}
+
+#[test]
 fn options_add_what_they_weigh() {
     let grounded = first_line(LossConfig { grounding: 4.0, ..TASKS });
     let depths = grounded.grounding.len() as f32;

@@ -6,6 +6,7 @@ mod text;
 use serde::Serialize;
 
 use super::client::ServerInfo;
+use super::corpus::Requests;
 use super::curve::Curve;
 use super::overhead::Overhead;
 use super::overload::Overload;
@@ -49,8 +50,9 @@ pub struct Setup {
     pub data: String,
     /// Pictures that there are.
     pub pictures: usize,
-    /// Requests that were made, warm-ups included.
-    pub requests: usize,
+    /// Requests that were sent, warm-ups included.
+    #[serde(flatten)]
+    pub requests: Requests,
     /// Callers of closed loops.
     pub callers: usize,
     /// Requests that may be under way at once.
@@ -58,23 +60,18 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Requests about a picture that had been sent before.
-    pub fn repeats(&self) -> usize {
-        self.requests.saturating_sub(self.pictures)
-    }
-
     /// In a few words.
     fn summary(&self) -> String {
-        let Self { seconds, seed, captions, data, requests, .. } = self;
+        let Self { seconds, seed, captions, data, requests: Requests { sent, repeats }, .. } = self;
         let share = captions * 100.0;
-        let repeats = match (self.repeats(), &self.url) {
+        let repeats = match (*repeats, &self.url) {
             (0, _) => "no picture came twice".to_owned(),
             (repeats, None) => format!("{repeats} pictures came again and were encoded anew"),
             (repeats, Some(_)) => format!("{repeats} pictures came again, perhaps from a cache"),
         };
         format!(
             "{seconds} s each, Poisson arrivals of seed {seed}, {share:.0}% captions, {data}; \
-             {requests} requests, {repeats}"
+             {sent} requests, {repeats}"
         )
     }
 }
@@ -106,7 +103,7 @@ mod tests {
                 captions: 0.5,
                 data: "scenes:seed=1,count=100,split=test".to_owned(),
                 pictures: 100,
-                requests: 120,
+                requests: Requests { sent: 120, repeats: 20 },
                 callers: 64,
                 in_flight_max: 1024,
             },
@@ -120,6 +117,8 @@ mod tests {
     fn json_has_the_curve_beside_the_setup() {
         let json = serde_json::to_value(report()).unwrap();
         assert_eq!(json["saturation"][1]["answers_per_s"], 25.5);
+        let setup = &json["setup"];
+        assert_eq!((&setup["requests"], &setup["repeats"]), (&120.into(), &20.into()));
         let point = &json["points"][0];
         assert_eq!((&point["exit"], &point["rate"]), (&"off".into(), &10.0.into()));
         assert_eq!(point["statuses"]["429"], 1);
@@ -133,7 +132,7 @@ mod tests {
         assert!(setup.summary().contains("20 pictures came again and were encoded anew"));
         setup.url = Some("http://localhost".to_owned());
         assert!(setup.summary().contains("perhaps from a cache"));
-        setup.requests = 100;
+        setup.requests.repeats = 0;
         assert!(setup.summary().contains("no picture came twice"));
     }
 }
