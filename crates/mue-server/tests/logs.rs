@@ -115,6 +115,7 @@ async fn of_an_answer_it_says_the_outcome() {
 
 #[tokio::test]
 async fn of_a_reload_that_waits_it_says_so() {
+    let _listening = tracing::dispatcher::set_default(&Log::default().dispatch());
     let config = Config { cohort_wait_ms_max: 3_600_000, ..Config::default() };
     let (folder, loaded) = (Folder::new(2, Encoding::Decomposed), config.clone());
     let server = Server::reloadable(config, move |metrics| {
