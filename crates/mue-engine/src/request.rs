@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use blake3::Hasher;
 use mue_data::{PixelTensor, PromptError};
 use mue_model::{ExitPolicy, SearchSettings};
-use sha2::{Digest, Sha256};
 
 use crate::model_folder::ModelFolder;
 use crate::settings::{CaptionSearch, ExitChoice};
@@ -23,10 +23,10 @@ pub(crate) struct ImageKey([u8; 32]);
 impl Image {
     /// Takes what [`mue_data::preprocess`] made.
     pub fn new(pixels: PixelTensor) -> Self {
-        let mut hash = Sha256::new();
-        hash.update((pixels.height as u64).to_le_bytes());
-        // A fixed buffer, so that a picture is not copied whole.
-        let mut buffer = [0u8; 4096];
+        let mut hash = Hasher::new();
+        hash.update(&(pixels.height as u64).to_le_bytes());
+        // A fixed buffer, so that a picture is not copied whole, of as much as is hashed side by side.
+        let mut buffer = [0u8; 1 << 14];
         for chunk in pixels.values.chunks(buffer.len() / size_of::<f32>()) {
             for (bytes, value) in buffer.chunks_exact_mut(size_of::<f32>()).zip(chunk) {
                 bytes.copy_from_slice(&value.to_le_bytes());
