@@ -89,13 +89,21 @@ impl Sound {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let Sound { config, lines, destination, pem, tls } = Sound::read(args)?;
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let unknown = layers::unknown_variables(&config, names)?.join(", ");
     if args.check {
         check(&config)?;
+        if !unknown.is_empty() {
+            writeln!(out, "no setting has the name of {unknown}")?;
+        }
         writeln!(out, "the settings and the model are valid")?;
         return Ok(());
     }
     let exporter = Exporter::start(destination.as_deref(), &config.otlp_service)?;
     logs::start(config.log_format, lines, exporter.as_ref())?;
+    if !unknown.is_empty() {
+        tracing::warn!(variables = unknown, "no setting has the name of these variables");
+    }
     mue_engine::set_threads(config.threads).context("cannot start the threads")?;
     let listener = listen(&config.listen)?;
     let metrics = Metrics::new()?;

@@ -25,7 +25,8 @@ pub(super) fn from_file(text: &str) -> anyhow::Result<Config> {
 
 /// Sets the keys that the environment has: `listen` is `MUE_LISTEN`, and so on.
 ///
-/// Variables that are no key are left alone: an orchestrator may set its own.
+/// Variables that are no key are left alone ([`unknown_variables`] finds them): an orchestrator may set
+/// its own.
 ///
 /// # Errors
 ///
@@ -67,6 +68,29 @@ pub(super) fn check_environment(
     Ok(())
 }
 
+/// Which of these variables look like keys and are none, as if misspelt.
+pub(super) fn unknown_variables(
+    config: &Config,
+    names: impl IntoIterator<Item = OsString>,
+) -> anyhow::Result<Vec<String>> {
+    /// What an orchestrator tells of a service that is called mue.
+    const OTHERS: [&str; 2] = ["MUE_SERVICE_", "MUE_PORT"];
+    let mut known: Vec<String> = Table::try_from(config)?
+        .keys()
+        .map(|key| format!("{PREFIX}{}", key.to_uppercase()))
+        .collect();
+    known.push("MUE_CONFIG".into());
+    let names = names.into_iter().filter_map(|name| name.into_string().ok());
+    let is_unknown = |name: &String| {
+        let is_ours =
+            name.starts_with(PREFIX) && !OTHERS.iter().any(|other| name.starts_with(other));
+        is_ours && !known.contains(name)
+    };
+    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
+    unknown.sort();
+    Ok(unknown)
+}
+
 /// A value of the type of another; strings need no quotes.
 fn parsed(text: &str, like: &Value) -> Option<Value> {
     if like.is_str() {
@@ -103,6 +127,21 @@ mod tests {
         assert!(of("MUE_MODEL", "/ä".into()).is_ok() && of("OTHER", broken()).is_ok());
         let error = of("MUE_MODEL", broken()).unwrap_err();
         assert!(error.to_string().starts_with("MUE_MODEL: "), "{error}");
+    }
+
+    #[test]
+    fn misspelt_variables_are_found() {
+        let names = [
+            "PATH",
+            "MUE_LISTEN",
+            "MUE_LISTNE",
+            "MUE_CONFIG",
+            "MUE_SERVICE_HOST",
+            "MUE_PORT_8080_TCP",
+            "MUE_ROWS",
+        ];
+        let unknown = unknown_variables(&Config::default(), names.map(OsString::from)).unwrap();
+        assert_eq!(unknown, ["MUE_LISTNE", "MUE_ROWS"]);
     }
 
     #[test]
