@@ -89,8 +89,7 @@ impl Sound {
 /// Serves until it is told to stop.
 pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let Sound { config, lines, destination, pem, tls } = Sound::read(args)?;
-    let names = std::env::vars_os().map(|(name, _)| name);
-    let unknown = layers::unknown_variables(&config, names)?.join(", ");
+    let unknown = layers::unknown_variables(&config, std::env::vars_os())?.join(", ");
     if args.check {
         check(&config)?;
         if !unknown.is_empty() {

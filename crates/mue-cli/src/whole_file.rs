@@ -12,7 +12,7 @@ pub(crate) fn check(path: &Path) -> io::Result<()> {
     File::create(&beside).and_then(|_| fs::remove_file(&beside))
 }
 
-/// Writes beside the file, and then puts that in its place; a link leads there as before. Devices and
+/// Writes beside the file, and then puts that in its place; a link to a file leads there as before. Devices and
 /// pipes, which nothing can take the place of, are written to.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(file) = replaceable(path)? else { return fs::write(path, bytes) };

@@ -17,9 +17,9 @@ pub(crate) const MASKED: f32 = -1e9;
 /// Lengths are rounded up to a multiple of this, so that few tables serve all of them.
 const LENGTH_STEP: usize = 32;
 
-/// Tables with image tokens kept: a model serves one grid, and its biases are large (OFA-base at 480
-/// pixels: 39 MB per layer). Two are kept however large they are: cohorts that alternate between two
-/// grids would make them anew each time.
+/// Tables with image tokens kept: a model serves one grid, in joint encoding with a rounded text
+/// length or two, and its biases are large (OFA-base at 480 pixels: 39 MB per layer). Both are kept
+/// however large they are: cohorts that alternate would make them anew each time.
 const IMAGE_TABLES: RecentLimits = RecentLimits { entries_max: 2, bytes_max: usize::MAX };
 
 /// Other tables kept: a few rounded lengths, unless they are long (OFA-base's decoder at 1,024
@@ -60,7 +60,7 @@ pub(crate) struct Tables {
     image_relative_bias: bool,
     images: Recent<Grid, BranchTables>,
     texts: Recent<usize, BranchTables>,
-    joints: Recent<Option<Grid>, BranchTables>,
+    joints: Recent<(Option<Grid>, usize), BranchTables>,
     causal: Recent<usize, Tensor<4>>,
     pairs: Recent<usize, PairTable>,
     cross: Recent<(usize, CrossKey), Tensor<3>>,
@@ -125,20 +125,19 @@ impl Tables {
     }
 
     /// Biases of joint encoding over a grid, if any, and then at least `tokens` text tokens: absolute
-    /// over everything, relative inside each modality. Text comes last, so the longest table has
-    /// every shorter one in its corner.
+    /// over everything, relative inside each modality. Text comes last, so a longer table has every
+    /// shorter one in its corner.
     pub(crate) fn joint(
         &self,
         positions: &EncoderPositions,
         layers: usize,
         (grid, tokens): (Option<Grid>, usize),
     ) -> Arc<BranchTables> {
-        let image = grid.map_or(0, Grid::tokens);
-        let does = |tables: &BranchTables| {
-            tables.biases.first().is_none_or(|bias| bias.dims()[3] >= image + tokens)
-        };
         let tokens = rounded(tokens, positions.text_tokens_max());
-        self.joints.get_if_or_insert_with(grid, does, || {
+        let excess = |(other, length): &(Option<Grid>, usize)| {
+            length.checked_sub(tokens).filter(|_| *other == grid)
+        };
+        self.joints.get_near_or_insert_with((grid, tokens), excess, || {
             let text = positions.text_embedding(tokens);
             let embedding = match grid {
                 Some(grid) => Tensor::cat(vec![positions.image_embedding(grid), text], 1),
@@ -290,7 +289,11 @@ mod tests {
         assert!(tables.iter().all(|other| Arc::ptr_eq(other, &tables[0])));
         let longer = table(LENGTH_STEP + 1);
         assert_eq!(longer.biases[0].dims()[3], grid.tokens() + 2 * LENGTH_STEP);
-        assert!(Arc::ptr_eq(&table(7), &longer), "it has the shorter one in its corner");
+        assert!(Arc::ptr_eq(&table(7), &tables[0]), "two are kept");
+        let longest = table(2 * LENGTH_STEP + 1);
+        let between = table(LENGTH_STEP + 1);
+        assert!(Arc::ptr_eq(&between, &longest), "it has the shorter one in its corner");
+        assert!(Arc::ptr_eq(&table(7), &tables[0]), "the shortest that does");
         let [_, heads, length, _] = tables[0].biases[0].dims();
         let corner = longer.biases[0].clone().slice([0..1, 0..heads, 0..length, 0..length]);
         let difference = (corner - tables[0].biases[0].clone()).abs().max().into_scalar::<f32>();

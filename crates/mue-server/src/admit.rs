@@ -8,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use mue_engine::BatchOfa;
-use mue_engine::batcher::Admission;
+use mue_engine::batcher::{Admission, Handle};
 
 use crate::app::App;
 use crate::problem::{Code, Problem, RETRY_AFTER_UNKNOWN};
@@ -48,12 +48,13 @@ fn no_place(app: &App, serving: &Serving, now: Instant) -> Problem {
     if app.drain.has_begun() {
         return shutting_down();
     }
-    too_many(format!("{} requests are under way", app.places.max()), serving, now)
+    let detail = format!("{} requests are under way", app.places.max());
+    too_many(detail, serving.engine.batcher(), now)
 }
 
 /// There are too many requests, or too much is held for them; some leave when rows do.
-pub(crate) fn too_many(detail: String, serving: &Serving, now: Instant) -> Problem {
-    let wait = serving.engine.batcher().retry_after(1, now).unwrap_or(RETRY_AFTER_UNKNOWN);
+pub(crate) fn too_many(detail: String, batcher: &Handle<BatchOfa>, now: Instant) -> Problem {
+    let wait = batcher.retry_after(1, now).unwrap_or(RETRY_AFTER_UNKNOWN);
     Problem::new(Code::TooManyRequests, detail).retry_after(wait)
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use mue_engine::BatchOfa;
+use mue_engine::batcher::Handle;
+
 use crate::admit::too_many;
 use crate::problem::Problem;
 use crate::serving::Serving;
@@ -15,49 +18,70 @@ use crate::serving::Serving;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bodies(Arc<AtomicUsize>);
 
-/// Those of one request, which nobody holds any more once this is dropped.
+/// Those of one request, which nobody holds any more once this is dropped. What goes on for a client
+/// that has hung up may hold this, so it holds no generation, which a reload waits for.
 pub(crate) struct HeldBytes {
     all: Bodies,
+    all_max: usize,
     bytes: AtomicUsize,
-    serving: Serving,
+    bytes_max: usize,
+    batcher: Handle<BatchOfa>,
+}
+
+/// Why a request may not hold more.
+pub(crate) enum NoRoom {
+    /// It would hold more than one may, `body_bytes_max`.
+    OfItsOwn,
+    /// All together would hold more than they may, `bodies_bytes_max`.
+    OfAll(Problem),
 }
 
 impl Bodies {
     /// None yet, for a request that this serves.
     pub(crate) fn hold(&self, serving: &Serving) -> HeldBytes {
-        HeldBytes { all: self.clone(), bytes: AtomicUsize::new(0), serving: serving.clone() }
+        HeldBytes {
+            all: self.clone(),
+            all_max: serving.config.bodies_bytes_max,
+            bytes: AtomicUsize::new(0),
+            bytes_max: serving.config.body_bytes_max,
+            batcher: serving.engine.batcher().clone(),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
     }
 }
 
 impl HeldBytes {
-    /// How many there are.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.load(Ordering::Relaxed)
+    /// How many more the request may hold.
+    pub(crate) fn left(&self) -> usize {
+        self.bytes_max.saturating_sub(self.bytes.load(Ordering::Relaxed))
     }
 
     /// Holds so many more.
     ///
     /// # Errors
     ///
-    /// If all requests together would hold more than `bodies_bytes_max`.
-    pub(crate) fn take(&self, bytes: usize) -> Result<(), Problem> {
-        let most = self.serving.config.bodies_bytes_max;
-        let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
-        match self.all.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown) {
-            Ok(_) => {
-                self.bytes.fetch_add(bytes, Ordering::Relaxed);
-                Ok(())
-            }
-            Err(_) => {
-                let detail = format!("the bodies of requests under way fill {most} bytes");
-                Err(too_many(detail, &self.serving, Instant::now()))
-            }
-        }
+    /// If the request, or all together, would hold too much.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), NoRoom> {
+        grow(&self.bytes, bytes, self.bytes_max).ok_or(NoRoom::OfItsOwn)?;
+        grow(&self.all.0, bytes, self.all_max).ok_or_else(|| {
+            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+            let detail = format!("the bodies of requests under way fill {} bytes", self.all_max);
+            NoRoom::OfAll(too_many(detail, &self.batcher, Instant::now()))
+        })
     }
 }
 
 impl Drop for HeldBytes {
     fn drop(&mut self) {
-        self.all.0.fetch_sub(self.bytes(), Ordering::Relaxed);
+        self.all.0.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
     }
+}
+
+fn grow(held: &AtomicUsize, bytes: usize, most: usize) -> Option<()> {
+    let grown = |held: usize| held.checked_add(bytes).filter(|held| *held <= most);
+    held.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).ok().map(drop)
 }

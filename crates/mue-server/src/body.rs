@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::admit::Admitted;
 use crate::app::App;
-use crate::bodies::HeldBytes;
+use crate::bodies::{HeldBytes, NoRoom};
 use crate::config::Config;
 use crate::json;
 use crate::multipart::{self, Form};
@@ -200,7 +200,10 @@ async fn whole(mut body: Body, (config, held): (&Config, &HeldBytes)) -> Result<
         let frame = frame.map_err(|error| unreadable(error, config))?;
         // What is no data are trailers, which mean nothing here.
         let Ok(data) = frame.into_data() else { continue };
-        held.take(data.len())?;
+        held.take(data.len()).map_err(|full| match full {
+            NoRoom::OfItsOwn => too_large(config),
+            NoRoom::OfAll(problem) => problem,
+        })?;
         bytes.extend_from_slice(&data);
     }
     Ok(bytes.into())

@@ -10,8 +10,8 @@ mod guard;
 mod host;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use ureq::Agent;
@@ -21,7 +21,7 @@ use ureq::unversioned::transport::DefaultConnector;
 use self::guard::{Guard, Refusal};
 pub(crate) use self::host::HostRule;
 pub use self::host::HostRuleError;
-use crate::bodies::HeldBytes;
+use crate::bodies::{HeldBytes, NoRoom};
 use crate::config::Config;
 use crate::pool::Pool;
 use crate::problem::{Code, Problem};
@@ -30,6 +30,8 @@ use crate::problem::{Code, Problem};
 pub(crate) struct Fetcher {
     agent: Agent,
     pool: Pool,
+    /// Pictures of one request that are fetched at once.
+    at_once: usize,
     limits: Limits,
     enabled: bool,
 }
@@ -41,8 +43,6 @@ struct Limits {
     picture_bytes_max: usize,
     /// Bytes of a request: of its body and all that is fetched for it.
     request_bytes_max: usize,
-    /// What all pictures of a request may take.
-    time_max: Duration,
 }
 
 impl Fetcher {
@@ -53,6 +53,7 @@ impl Fetcher {
 
     fn resolving(config: &Config, names: impl Resolver) -> Self {
         let agent = Agent::config_builder()
+            .timeout_global(Some(Duration::from_millis(config.image_url_ms_max)))
             .max_redirects(config.image_url_redirects_max)
             // A connection kept would pass no guard the next time.
             .max_idle_connections(0)
@@ -64,18 +65,19 @@ impl Fetcher {
         let limits = Limits {
             picture_bytes_max: config.image_bytes_max,
             request_bytes_max: config.body_bytes_max,
-            time_max: Duration::from_millis(config.image_url_ms_max),
         };
         Self {
             agent: Agent::with_parts(agent, DefaultConnector::default(), guard),
             pool: Pool::new(config.image_url_fetches_max),
+            // So that no request keeps all places from the others.
+            at_once: config.image_url_fetches_max.div_ceil(4),
             limits,
             enabled: !config.image_url_hosts.is_empty(),
         }
     }
 
-    /// Fetches the pictures of a request, each from its URL for its place in the request: at once, as far
-    /// as places are free. Their time begins with the first of them.
+    /// Fetches the pictures of a request, each from its URL for its place in the request: some at once,
+    /// as places are free.
     ///
     /// # Errors
     ///
@@ -90,39 +92,33 @@ impl Fetcher {
             let refused = Problem::new(Code::ImageUrlRefused, detail);
             return Err(refused.about(&format!("image {place}")));
         }
-        let until = Arc::new(OnceLock::<Instant>::new());
-        let work = |(place, url): (usize, String)| {
-            let (agent, limits) = (self.agent.clone(), self.limits);
-            let (until, held) = (Arc::clone(&until), Arc::clone(held));
+        let work = |(place, url): &(usize, String)| {
+            let (agent, limits, held) = (self.agent.clone(), self.limits, Arc::clone(held));
+            let (place, url) = (*place, url.clone());
             move || {
-                let until = *until.get_or_init(|| Instant::now() + limits.time_max);
-                let fetched = limits.fetch((&agent, &url), until, &held);
-                let fetched = fetched.map(|bytes| (place, bytes));
+                let fetched = limits.fetch(&agent, &url, &held).map(|bytes| (place, bytes));
                 fetched.map_err(|problem| problem.about(&format!("image {place}")))
             }
         };
-        let works = urls.into_iter().map(work).collect();
-        let fetched = self.pool.all(works).await;
-        fetched.map_err(|_| Problem::new(Code::Internal, "fetching failed"))?
+        let mut fetched = Vec::with_capacity(urls.len());
+        for urls in urls.chunks(self.at_once) {
+            let some = self.pool.all(urls.iter().map(&work).collect()).await;
+            fetched.extend(some.map_err(|_| Problem::new(Code::Internal, "fetching failed"))??);
+        }
+        Ok(fetched)
     }
 }
 
 impl Limits {
     /// Fetches a picture for a request that holds so many bytes already.
-    fn fetch(
-        self,
-        (agent, url): (&Agent, &str),
-        until: Instant,
-        held: &HeldBytes,
-    ) -> Result<Bytes, Problem> {
-        let left = self.request_bytes_max.saturating_sub(held.bytes());
-        let bytes_max = left.min(self.picture_bytes_max);
-        let bytes = get(agent, url, (bytes_max, until)).map_err(|error| problem(error, self))?;
-        held.take(bytes.len())?;
-        // Others of the request may have come meanwhile.
-        match held.bytes() <= self.request_bytes_max {
-            true => Ok(bytes),
-            false => Err(self.too_large_together()),
+    fn fetch(self, agent: &Agent, url: &str, held: &HeldBytes) -> Result<Bytes, Problem> {
+        let bytes_max = held.left().min(self.picture_bytes_max);
+        let bytes = get(agent, url, bytes_max).map_err(|error| problem(error, self))?;
+        match held.take(bytes.len()) {
+            Ok(()) => Ok(bytes),
+            // Others of the request have come meanwhile.
+            Err(NoRoom::OfItsOwn) => Err(self.too_large_together()),
+            Err(NoRoom::OfAll(problem)) => Err(problem),
         }
     }
 
@@ -142,16 +138,8 @@ pub(crate) fn is_url(text: &str) -> bool {
     begins("http://") || begins("https://")
 }
 
-fn get(
-    agent: &Agent,
-    url: &str,
-    (bytes_max, until): (usize, Instant),
-) -> Result<Bytes, ureq::Error> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(ureq::Error::Timeout(ureq::Timeout::Global));
-    }
-    let mut response = agent.get(url).config().timeout_global(Some(left)).build().call()?;
+fn get(agent: &Agent, url: &str, bytes_max: usize) -> Result<Bytes, ureq::Error> {
+    let mut response = agent.get(url).call()?;
     let status = response.status();
     // Where none is to be followed, one comes through.
     if status.is_redirection() {
@@ -197,12 +185,6 @@ fn problem(error: ureq::Error, limits: Limits) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn when_the_time_is_over_nobody_is_asked() {
-        let asked = get(&Agent::new_with_defaults(), "http://127.0.0.1:1/", (1, Instant::now()));
-        assert!(matches!(asked, Err(ureq::Error::Timeout(_))), "{asked:?}");
-    }
 
     #[test]
     fn a_url_is_told_from_a_picture() {

@@ -90,6 +90,7 @@ impl Metrics {
     pub(crate) fn set_bounds(&self, config: &Config, began_with: &Config) {
         let bounds = [
             (names::REQUESTS_ACTIVE_MAX, began_with.requests_max),
+            (names::BODY_BYTES_MAX, config.bodies_bytes_max),
             (names::QUEUE_ROWS_MAX, config.queue_rows_max),
             (names::LIVE_ROWS_MAX, config.rows_max),
             (names::CACHE_BYTES_MAX, config.image_cache_bytes_max),
@@ -223,6 +224,7 @@ pub(crate) async fn route(State(app): State<Arc<App>>) -> Response {
     now.metrics.set_model_ready(now.metrics.model_is_ready());
     now.metrics.tell_image_cache();
     app.metrics.gauge(names::REQUESTS_ACTIVE, &[]).set(app.places.taken() as f64);
+    app.metrics.gauge(names::BODY_BYTES, &[]).set(app.bodies.bytes() as f64);
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     ([(CONTENT_TYPE, content_type)], app.metrics.handle.render()).into_response()
 }

@@ -51,20 +51,20 @@ async fn parts(mut form: Multipart<'_>, names: &[&str], config: &Config) -> Resu
     let (mut fields, mut pictures) = (FormFields::new(config.hypotheses_max), Vec::new());
     while let Some(part) = form.next_field().await.map_err(malformed)? {
         let name = name(&part, names)?;
-        let is_file = part.file_name().is_some();
+        let file_name = part.file_name().map(str::to_owned);
         let content = part.bytes().await.map_err(malformed)?;
         if name != IMAGE {
             fields.add(&name, text(&name, &content)?)?;
             continue;
         }
-        // What a page sends for a file that was not chosen.
-        if content.is_empty() {
+        // What a page sends for a file that was not chosen, and a field that is left empty.
+        if content.is_empty() && file_name.as_ref().is_none_or(String::is_empty) {
             continue;
         }
         if pictures.len() == config.images_max {
             return Err(too_many(IMAGE, config.images_max));
         }
-        pictures.push(picture(is_file, content));
+        pictures.push(picture(file_name.is_some(), content));
     }
     Ok(Form { fields: fields.into(), pictures })
 }

@@ -88,7 +88,9 @@ impl App {
         let turn = match Arc::clone(&self.reloading).try_lock_owned() {
             Ok(turn) => turn,
             Err(_) => {
-                tracing::info!("the reload waits for requests that began before the last one");
+                tracing::info!(
+                    "the reload waits for one that is under way, or for requests that began before the last one"
+                );
                 Arc::clone(&self.reloading).lock_owned().await
             }
         };

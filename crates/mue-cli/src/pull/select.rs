@@ -36,6 +36,7 @@ fn weights(names: &[String]) -> Vec<String> {
     };
     let torch_index = top(|name| name == "pytorch_model.bin.index.json");
     let torch_files = top(|name| name.ends_with(".pt") || name.ends_with(".pth"));
+    let has_shards = names.iter().any(|name| is_torch_shard(name));
     let forms = [
         top(|name| name == "model.safetensors"),
         with_index(
@@ -47,8 +48,8 @@ fn weights(names: &[String]) -> Vec<String> {
             true => Vec::new(),
             false => with_index(top(is_torch_shard), torch_index),
         },
-        // Of several, nobody can tell which.
-        if torch_files.len() == 1 { torch_files } else { Vec::new() },
+        // Of several, nobody can tell which; beside shards it is something else.
+        if torch_files.len() == 1 && !has_shards { torch_files } else { Vec::new() },
     ];
     forms.into_iter().find(|files| !files.is_empty()).unwrap_or_default()
 }
@@ -109,6 +110,8 @@ mod tests {
         let whole = [&sharded[..], &["pytorch_model.bin"]].concat();
         assert_eq!(needed_of(&whole), ["pytorch_model.bin"]);
         assert!(needed_of(&shards).is_empty(), "nothing says what is where");
+        let beside = [&shards[..], &["optimizer.pt"]].concat();
+        assert!(needed_of(&beside).is_empty(), "these are no weights");
 
         let fairseq = ["README.md", "caption_base_best.pt", "dict.txt", "old/caption.pt"];
         assert_eq!(needed_of(&fairseq), ["dict.txt", "caption_base_best.pt"]);

@@ -71,24 +71,31 @@ pub(super) fn check_environment(
 /// Which of these variables look like keys and are none, as if misspelt.
 pub(super) fn unknown_variables(
     config: &Config,
-    names: impl IntoIterator<Item = OsString>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> anyhow::Result<Vec<String>> {
-    /// What an orchestrator tells of a service that is called mue.
-    const OTHERS: [&str; 2] = ["MUE_SERVICE_", "MUE_PORT"];
+    /// What other commands read.
+    const OTHERS: [&str; 2] = ["MUE_CONFIG", "MUE_HUB_ENDPOINT"];
     let mut known: Vec<String> = Table::try_from(config)?
         .keys()
         .map(|key| format!("{PREFIX}{}", key.to_uppercase()))
         .collect();
-    known.push("MUE_CONFIG".into());
-    let names = names.into_iter().filter_map(|name| name.into_string().ok());
-    let is_unknown = |name: &String| {
-        let is_ours =
-            name.starts_with(PREFIX) && !OTHERS.iter().any(|other| name.starts_with(other));
-        is_ours && !known.contains(name)
-    };
-    let mut unknown: Vec<String> = names.filter(is_unknown).collect();
+    known.extend(OTHERS.map(String::from));
+    let mut unknown = Vec::new();
+    for (name, value) in variables {
+        let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) else { continue };
+        let is_ours = name.starts_with(PREFIX) && !is_an_orchestrators(&name, &value);
+        if is_ours && !known.contains(&name) {
+            unknown.push(name);
+        }
+    }
     unknown.sort();
     Ok(unknown)
+}
+
+/// Whether an orchestrator may tell so of a service that is called mue.
+fn is_an_orchestrators(name: &str, value: &str) -> bool {
+    let begins = |start: &str| name.starts_with(start);
+    begins("MUE_SERVICE_") || begins("MUE_PORT_") || (name == "MUE_PORT" && value.contains("://"))
 }
 
 /// A value of the type of another; strings need no quotes.
@@ -131,17 +138,21 @@ mod tests {
 
     #[test]
     fn misspelt_variables_are_found() {
-        let names = [
-            "PATH",
-            "MUE_LISTEN",
-            "MUE_LISTNE",
-            "MUE_CONFIG",
-            "MUE_SERVICE_HOST",
-            "MUE_PORT_8080_TCP",
-            "MUE_ROWS",
+        let variables = [
+            ("PATH", "/bin"),
+            ("MUE_LISTEN", "[::]:80"),
+            ("MUE_LISTNE", "[::]:80"),
+            ("MUE_CONFIG", "server.toml"),
+            ("MUE_SERVICE_HOST", "10.0.0.1"),
+            ("MUE_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+            ("MUE_PORT", "tcp://10.0.0.1:8080"),
         ];
-        let unknown = unknown_variables(&Config::default(), names.map(OsString::from)).unwrap();
-        assert_eq!(unknown, ["MUE_LISTNE", "MUE_ROWS"]);
+        let unknown = |variables: &[(&str, &str)]| {
+            let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+            unknown_variables(&Config::default(), variables).unwrap()
+        };
+        assert_eq!(unknown(&variables), ["MUE_LISTNE"]);
+        assert_eq!(unknown(&[("MUE_PORT", "8080")]), ["MUE_PORT"]);
     }
 
     #[test]

@@ -183,3 +183,18 @@ fn who_leaves_between_steps_of_the_stem_costs_nothing_more() {
         assert_eq!((rows, ready), (vec![kept.len(); layers], kept.to_vec()), "{encoding:?}");
     }
 }
+
+#[test]
+fn a_picture_passes_the_stem_once_however_many_sentences_are_about_it() {
+    let mut model = model(Encoding::Joint);
+    let hypotheses: Vec<_> = (0..=2 * threads())
+        .map(|place| {
+            let text = (None, "there is a red circle");
+            let request = model.folder.entailment(picture(&model, 0.3), ExitChoice::Off, text);
+            (RequestId::from(place as u64), request.unwrap())
+        })
+        .collect();
+    let (mut cohort, _) = model.begin_encode(hypotheses);
+    let report = model.encode(&mut cohort);
+    assert_eq!((report.layer, report.rows), (1, 2 * threads() + 1), "no step for the stem alone");
+}

@@ -39,19 +39,24 @@ impl<K: PartialEq, V: HeldBytes> Recent<K, V> {
     /// Makes what is not there without holding the lock: a thread that waits for others inside may
     /// run another step's work meanwhile, which may look here too.
     pub(crate) fn get_or_insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
-        self.get_if_or_insert_with(key, |_| true, make)
-    }
-
-    /// The same where a kept value need not do; the one that is made takes its place.
-    pub(crate) fn get_if_or_insert_with(
-        &self,
-        key: K,
-        does: impl Fn(&V) -> bool,
-        make: impl FnOnce() -> V,
-    ) -> Arc<V> {
-        if let Some(value) = self.get(&key).filter(|value| does(value)) {
+        let excess = |kept: &K| (*kept == key).then_some(0);
+        if let Some(value) = self.get(excess) {
             return value;
         }
+        self.insert_with(key, make)
+    }
+
+    /// The same where values of other keys do too: of those that have an excess the one with the least.
+    pub(crate) fn get_near_or_insert_with(
+        &self,
+        key: K,
+        excess: impl Fn(&K) -> Option<usize>,
+        make: impl FnOnce() -> V,
+    ) -> Arc<V> {
+        self.get(excess).unwrap_or_else(|| self.insert_with(key, make))
+    }
+
+    fn insert_with(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
         let value = Arc::new(make());
         let mut entries = self.lock();
         // Another thread may have made the same meanwhile.
@@ -62,9 +67,11 @@ impl<K: PartialEq, V: HeldBytes> Recent<K, V> {
         value
     }
 
-    fn get(&self, key: &K) -> Option<Arc<V>> {
+    fn get(&self, excess: impl Fn(&K) -> Option<usize>) -> Option<Arc<V>> {
         let mut entries = self.lock();
-        let place = entries.iter().position(|entry| entry.0 == *key)?;
+        let near = entries.iter().enumerate();
+        let near = near.filter_map(|(place, entry)| Some((excess(&entry.0)?, place)));
+        let (_, place) = near.min()?;
         let entry = entries.remove(place)?;
         let value = Arc::clone(&entry.1);
         entries.push_front(entry);

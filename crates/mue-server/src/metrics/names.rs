@@ -12,6 +12,8 @@ pub(super) const EXIT_CHOICES: &str = "mue_exit_choices_total";
 pub(super) const QUALITY_FLOOR: &str = "mue_quality_floor";
 pub(super) const REQUESTS_ACTIVE: &str = "mue_requests_active";
 pub(super) const REQUESTS_ACTIVE_MAX: &str = "mue_requests_active_max";
+pub(super) const BODY_BYTES: &str = "mue_body_bytes";
+pub(super) const BODY_BYTES_MAX: &str = "mue_body_bytes_max";
 pub(super) const QUEUE_REQUESTS: &str = "mue_queue_requests";
 pub(super) const QUEUE_ROWS: &str = "mue_queue_rows";
 pub(super) const QUEUE_ROWS_MAX: &str = "mue_queue_rows_max";
@@ -73,11 +75,13 @@ const COUNTERS: [(&str, &str); 16] = [
     (MODEL_PANICS, "Panics of the model"),
 ];
 
-const GAUGES: [(&str, &str); 14] = [
+const GAUGES: [(&str, &str); 16] = [
     (BUILD_INFO, "Always 1; the version is a label"),
     (START_TIME, "When the process started, in seconds since 1970"),
     (REQUESTS_ACTIVE, "Requests under way, whatever they wait for"),
     (REQUESTS_ACTIVE_MAX, "Requests that may be under way at once"),
+    (BODY_BYTES, "Bytes of bodies, and of pictures fetched for them, that are held"),
+    (BODY_BYTES_MAX, "Bytes of them that may be held at once"),
     (QUEUE_REQUESTS, "Requests in the queue"),
     (QUEUE_ROWS, "Rows in the queue"),
     (QUEUE_ROWS_MAX, "Rows that may wait, reserved ones included"),

@@ -133,7 +133,10 @@ impl Code {
                 ("too_many_rows", "The request asks for more than can be taken at once")
             }
             Self::QueueFull => ("queue_full", "The queue is full"),
-            Self::TooManyRequests => ("too_many_requests", "Too many requests are under way"),
+            Self::TooManyRequests => (
+                "too_many_requests",
+                "Too many requests are under way, or too much is held for them",
+            ),
             Self::RateLimited => ("rate_limited", "The key's rate limit is reached"),
             Self::ModelFailed => ("model_failed", "The model failed on the request"),
             Self::ReloadFailed => {

@@ -124,6 +124,11 @@ async fn a_file_that_was_not_chosen_is_none() {
     let refused = send_parts(&server, "/v1/caption", [not_chosen()]).await;
     refused.assert_problem(422, "invalid_request");
     assert!(refused.text.contains("there is no picture"), "{}", refused.text);
+    let empty = (String::from("name=\"image\"; filename=\"b.png\""), &b""[..]);
+    let chosen = (String::from("name=\"image\"; filename=\"a.png\""), picture.as_slice());
+    let refused = send_parts(&server, "/v1/caption", [chosen, empty]).await;
+    refused.assert_problem(422, "invalid_image");
+    assert!(refused.text.contains("image 1"), "{}", refused.text);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -142,8 +142,9 @@ async fn the_pictures_of_a_request_have_a_size_together() {
     let asked = json!({"images": urls, "beam_size": 1, "max_tokens": 2});
     let (body, picture) = (asked.to_string().len(), png([200, 10, 10]).len());
     let ask = async |body_bytes_max: usize| {
-        let server = Server::with(Config { body_bytes_max, ..pictures.config() });
-        server.post("/v1/caption", &asked).await
+        let bodies_bytes_max = body_bytes_max;
+        let config = Config { body_bytes_max, bodies_bytes_max, ..pictures.config() };
+        Server::with(config).post("/v1/caption", &asked).await
     };
     assert_eq!(ask(body + 2 * picture).await.status, 200);
     let refused = ask(body + 2 * picture - 1).await;
