@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mue_model::weights::{
-    Checkpoint, CheckpointError, DType, FloatStorage, OutputFolder, RawTensor, write_safetensors,
+    Checkpoint, CheckpointError, FloatStorage, OutputFolder, RawTensor, write_safetensors,
 };
 use serde::{Deserialize, Serialize};
 
@@ -280,16 +280,10 @@ fn tensors(parameters: &Parameters) -> Result<BTreeMap<String, RawTensor>, Check
     for parameter in &parameters.0 {
         let Parameter { name, shape, .. } = parameter;
         for (part, values) in PARTS.into_iter().zip(parts(parameter)) {
-            tensors.insert(format!("{name}/{part}"), tensor(values, shape)?);
+            tensors.insert(format!("{name}/{part}"), RawTensor::from_f32(shape.clone(), values)?);
         }
     }
     Ok(tensors)
-}
-
-fn tensor(values: &[f32], shape: &[usize]) -> Result<RawTensor, CheckpointError> {
-    let mut bytes = Vec::with_capacity(size_of_val(values));
-    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
-    RawTensor::new(DType::F32, shape.to_vec(), bytes.into())
 }
 
 fn read(tensor: &RawTensor) -> Result<Vec<f32>, CheckpointError> {

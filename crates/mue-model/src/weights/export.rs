@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use burn::module::{Module, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 
-use super::{CheckpointError, DType, RawTensor};
+use super::{CheckpointError, RawTensor};
 use crate::model::Network;
 use crate::rows::to_host;
 
@@ -79,8 +79,7 @@ struct Exporter<'a> {
 
 impl Exporter<'_> {
     fn put(&mut self, name: String, shape: Vec<usize>, values: &[f32]) {
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        match RawTensor::new(DType::F32, shape, bytes.into()) {
+        match RawTensor::from_f32(shape, values) {
             Ok(tensor) => {
                 self.tensors.insert(name, tensor);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::Device;
 
-use super::{DType, LoadError, RawTensor};
+use super::{LoadError, RawTensor};
 use crate::config::OfaConfig;
 use crate::model::Ofa;
 
@@ -32,8 +32,7 @@ pub fn initial_tensors(
     named
         .map(|(name, shape)| {
             let values = initial_values(&name, &shape, seed);
-            let bytes: Vec<u8> = values.into_iter().flat_map(f32::to_le_bytes).collect();
-            Ok((name, RawTensor::new(DType::F32, shape, bytes.into())?))
+            Ok((name, RawTensor::from_f32(shape, &values)?))
         })
         .collect()
 }

@@ -44,6 +44,17 @@ impl RawTensor {
         Ok(Self { dtype, shape, data: Data::Bytes(bytes) })
     }
 
+    /// A tensor of row-major numbers.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn from_f32(shape: Vec<usize>, values: &[f32]) -> Result<Self, CheckpointError> {
+        let mut bytes = Vec::with_capacity(size_of_val(values));
+        values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+        Self::new(DType::F32, shape, bytes.into())
+    }
+
     /// A tensor whose data is read from the PyTorch file `path` on request.
     pub(super) fn from_torch(tensor: pytorch_reader::Tensor, path: Arc<Path>) -> Self {
         Self {
