@@ -20,10 +20,10 @@ const LONG_ABOUT: &str = "\
 Find the exits that keep a promised quality, and write them into the model folder.
 
 The first samples (--search) are for finding rules, the others for certifying them: static
-depths, per-layer thresholds of similarity, top probability and entropy, and patience (for
-captions, whose rules have to be run one by one, static depths, similarity of the picture and
-top probability); MuE's rule of one threshold per branch apart. calibration.json then holds the
-certified points, from the safest to the cheapest, the defaults (`--exit auto`) and MuE's
+depths, per-layer thresholds of similarity, top probability and entropy, patience, and deferral
+of unsure answers (for captions, whose rules have to be run one by one, static depths, similarity
+of the picture and top probability); MuE's rule of one threshold per branch apart.
+calibration.json then holds the certified points, from the safest to the cheapest, the defaults (`--exit auto`) and MuE's
 (`--exit mue`).
 
 A point promises that on --fresh other samples of the same kind the quality relative to full

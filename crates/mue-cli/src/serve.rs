@@ -104,37 +104,52 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         tracing::warn!(variables = unknown, "no setting has the name of these variables");
     }
     mue_engine::set_threads(config.threads).context("cannot start the threads")?;
-    let listener = listen(&config.listen)?;
-    let metrics = Metrics::new()?;
-    let engine = open(&config, Arc::clone(&metrics))?;
-    let welcome = welcome(&listener, &engine, tls.is_some())?;
-    let (again, shown) = (args.clone(), tls.clone());
-    let app = App::reloadable(engine, config, metrics, move |metrics| {
-        reload(&again, shown.as_ref(), metrics).map_err(Into::into)
-    });
-    let served = run_server(async {
-        // Before the line that says that the server can be told to stop.
-        let stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
-        let hangups = signal(SignalKind::hangup())?;
-        greet(&welcome, out)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let listener = match tls.clone() {
-            Some(tls) => Listener::tls(listener, tls),
-            None => listener.into(),
-        };
-        if let Some(tls) = tls {
-            tokio::spawn(Watch::new(tls, pem).run(Arc::clone(&app)));
-        }
-        tokio::spawn(reload_at(hangups, Arc::clone(&app)));
-        let shutdown = told_to_stop(stops, Arc::clone(&app));
-        mue_server::run(listener, app, shutdown).await.context("the server failed")
-    });
+    let served = run_server(serve(args, config, (pem, tls), out));
     let served = served.context("cannot start the threads")?;
     // Requests that were answered while draining have spans too.
     if let Some(exporter) = exporter {
         exporter.flush();
     }
     served
+}
+
+/// Opens the model and answers requests, until the process is told to stop.
+async fn serve(
+    args: &ServeArgs,
+    config: Config,
+    (pem, tls): (Option<Pem>, Option<Tls>),
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    // Before anything can be seen of the server, whose model may take long to be ready.
+    let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let hangups = signal(SignalKind::hangup())?;
+    let listener = listen(&config.listen)?;
+    let metrics = Metrics::new()?;
+    let (opening, observer) = (config.clone(), Arc::clone(&metrics));
+    let opened = tokio::task::spawn_blocking(move || open(&opening, observer));
+    let engine = tokio::select! {
+        opened = opened => opened.context("the model's opening broke down")??,
+        () = next(&mut stops) => {
+            tracing::info!("told to stop before the model was ready");
+            return Ok(());
+        }
+    };
+    greet(&welcome(&listener, &engine, tls.is_some())?, out)?;
+    let (again, shown) = (args.clone(), tls.clone());
+    let app = App::reloadable(engine, config, metrics, move |metrics| {
+        reload(&again, shown.as_ref(), metrics).map_err(Into::into)
+    });
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = match tls.clone() {
+        Some(tls) => Listener::tls(listener, tls),
+        None => listener.into(),
+    };
+    if let Some(tls) = tls {
+        tokio::spawn(Watch::new(tls, pem).run(Arc::clone(&app)));
+    }
+    tokio::spawn(reload_at(hangups, Arc::clone(&app)));
+    let shutdown = told_to_stop(stops, Arc::clone(&app));
+    mue_server::run(listener, app, shutdown).await.context("the server failed")
 }
 
 /// Ends when the process is told to stop. When it is told again, nothing is waited for any more.

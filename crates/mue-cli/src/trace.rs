@@ -41,11 +41,12 @@ pub(crate) fn print_summary(
     };
     writeln!(
         out,
-        "  {}  {}  decoder {:.1}/{}  {:.2} of {:.2} GMAC, {:.0}% saved",
+        "  {}  {}  decoder {:.1}/{}{}  {:.2} of {:.2} GMAC, {:.0}% saved",
         depth("image", exit.image),
         depth("text", exit.text),
         exit.mean_layer(),
         exit.decoder_layers,
+        if exit.deferred { " (looked at again)" } else { "" },
         compute.macs as f64 / 1e9,
         compute.macs_full as f64 / 1e9,
         100.0 * compute.saved(),
@@ -73,6 +74,8 @@ pub(crate) struct ExitJson {
     image: DepthJson,
     text: DepthJson,
     decoder: DecoderJson,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deferred: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -125,6 +128,7 @@ impl ExitJson {
                 layers: exit.decoder_layers,
                 tokens,
             },
+            deferred: exit.deferred.then_some(true),
         }
     }
 }

@@ -48,9 +48,11 @@ pub struct ExitTrace {
     pub text: BranchDepth,
     /// Layer of each decoder step.
     pub decoder: Vec<usize>,
-    /// Steps that the answer's tokens are of, the first ones: those behind them found its end or, among
-    /// several beams, nothing better.
+    /// Steps that the answer's tokens are of, the first ones: those behind them found its end, among
+    /// several beams nothing better, or an answer that was deferred.
     pub tokens: usize,
+    /// Whether the first answer was not sure enough, so that the image branch went on.
+    pub deferred: bool,
     /// Layers that the decoder has.
     pub decoder_layers: usize,
     /// What the exits were decided by.
@@ -144,7 +146,7 @@ impl EncoderTrace {
     /// With the decoder's part, the first `tokens` of whose steps are in the answer.
     fn joined(
         self,
-        (steps, tokens): (Vec<StepExit>, usize),
+        (steps, tokens, deferred): (Vec<StepExit>, usize, bool),
         cost: &DecoderCost,
     ) -> (ExitTrace, Compute) {
         let Self { image, text, mut compute } = self;
@@ -160,6 +162,7 @@ impl EncoderTrace {
             text: text_depth,
             decoder,
             tokens,
+            deferred,
             decoder_layers: cost.layers(),
             similarities: Similarities {
                 image: image.similarities,
@@ -210,7 +213,7 @@ impl Caption {
             .zip(&answer.exits)
             .map(|(text, exit)| TokenExit { text, layer: exit.layer })
             .collect();
-        let (exit, compute) = trace.joined((answer.exits, tokens.len()), &answer.cost);
+        let (exit, compute) = trace.joined((answer.exits, tokens.len(), false), &answer.cost);
         Self { text: trim_caption(&tokenizer.decode(&words)), score, tokens, exit, compute }
     }
 }
@@ -276,7 +279,12 @@ pub struct Entailment {
 }
 
 impl Entailment {
-    pub(crate) fn new(answer: ScoredAnswer, trace: EncoderTrace, words: &AnswerWords) -> Self {
+    /// With the answer that was deferred for it, if one was.
+    pub(crate) fn new(
+        (mut answer, deferred): (ScoredAnswer, Option<ScoredAnswer>),
+        trace: EncoderTrace,
+        words: &AnswerWords,
+    ) -> Self {
         let mut scores = [0.0; 3];
         for (score, log_prob) in scores.iter_mut().zip(&answer.log_probs) {
             *score = log_prob.exp();
@@ -285,7 +293,12 @@ impl Entailment {
         let label = Label::ALL[(0..3).fold(0, best)];
         let text = label.word(words).to_owned();
         let tokens = vec![TokenExit { text, layer: answer.exit.layer }];
-        let (exit, compute) = trace.joined((vec![answer.exit], tokens.len()), &answer.cost);
+        let (mut steps, is_deferred) = (vec![answer.exit], deferred.is_some());
+        if let Some(deferred) = deferred {
+            answer.cost.read_before(&deferred.cost);
+            steps.push(deferred.exit);
+        }
+        let (exit, compute) = trace.joined((steps, tokens.len(), is_deferred), &answer.cost);
         Self { label, scores, tokens, exit, compute }
     }
 }

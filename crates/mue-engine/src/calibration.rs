@@ -3,6 +3,7 @@
 use mue_model::{BranchPolicy, ExitPolicy, Schedule, SimilarityRule};
 use serde::{Deserialize, Serialize};
 
+use crate::answer::BranchDepth;
 use crate::request::InvalidRequest;
 
 /// What is known of a model's exits, by task.
@@ -73,6 +74,31 @@ pub struct ExitRules {
     pub text: BranchRule,
     /// The decoder.
     pub decoder: BranchRule,
+    /// Whether unsure answers are deferred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deferral: Option<Deferral>,
+}
+
+/// Confidence-based deferral, as in model cascades (Jitkrittum et al., "When does confidence-based
+/// cascade deferral suffice?", 2023): an answer that is not sure enough is not given; the image branch
+/// goes on from where it left, and the answer is read again, whatever it then is.
+///
+/// Of entailment in decomposed encoding only: a caption's words have been told when they turn out
+/// unsure, and a joint encoder has no image branch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deferral {
+    /// An answer whose probability is lower is deferred.
+    pub below: f32,
+    /// The depth to which the image branch goes on; pictures that are as deep are not deferred.
+    pub image: usize,
+}
+
+impl Deferral {
+    /// Whether an answer of this probability, about a picture that is so deep, is deferred.
+    pub fn defers(&self, probability: f32, image: BranchDepth) -> bool {
+        image.layer < self.image.min(image.layers) && probability < self.below
+    }
 }
 
 /// How one branch exits, as a file states it.
@@ -170,11 +196,26 @@ impl ExitRules {
                 return Err(InvalidRequest::DecoderOnly(branch));
             }
         }
+        if self.deferral.is_some_and(|deferral| !deferral.below.is_finite()) {
+            return Err(InvalidRequest::Threshold("deferral"));
+        }
         Ok(ExitPolicy {
             image: self.image.policy(),
             text: self.text.policy(),
             decoder: self.decoder.policy(),
         })
+    }
+
+    /// The policy of a task whose answers can be deferred or cannot.
+    ///
+    /// # Errors
+    ///
+    /// As [`policy`](Self::policy), and if answers are to be deferred that cannot be.
+    pub(crate) fn policy_of(&self, can_defer: bool) -> Result<ExitPolicy, InvalidRequest> {
+        match self.deferral {
+            Some(_) if !can_defer => Err(InvalidRequest::Deferral),
+            _ => self.policy(),
+        }
     }
 }
 

@@ -23,7 +23,9 @@ pub use answer::{
     BranchDepth, Caption, Compute, Entailment, ExitTrace, Label, Reply, Similarities, TokenExit,
 };
 pub use batch::BatchOfa;
-pub use calibration::{BranchRule, Calibration, ExitRules, OperatingPoint, TaskCalibration};
+pub use calibration::{
+    BranchRule, Calibration, Deferral, ExitRules, OperatingPoint, TaskCalibration,
+};
 pub use device::{DeviceChoice, DeviceError, OpenDevice};
 pub use engine::{Engine, EngineSettings, Outcome, Pending, StartError, block_on};
 pub use model_folder::{ModelFolder, ModelSource, OpenError};

@@ -215,14 +215,15 @@ impl ModelFolder {
         within("search.tokens_max", settings.search.tokens_max, tokens - 1)?;
         within("search.beam_size", settings.search.beam_size, self.beams_max())?;
         let (stated, found) = (&settings.exits, &self.calibration);
-        for (task, stated, found) in [
-            ("captions", &stated.caption, &found.caption),
-            ("entailment", &stated.entailment, &found.entailment),
+        for (task, can_defer, stated, found) in [
+            ("captions", false, &stated.caption, &found.caption),
+            ("entailment", self.can_defer(), &stated.entailment, &found.entailment),
         ] {
             let rules = stated.iter().map(|rules| ("mue.json", rules));
             let found = found.rules().map(|rules| ("calibration.json", rules));
             for (file, rules) in rules.chain(found) {
-                rules.policy().map_err(|source| OpenError::Exits { file, task, source })?;
+                let policy = rules.policy_of(can_defer);
+                policy.map_err(|source| OpenError::Exits { file, task, source })?;
             }
         }
         Ok(())

@@ -6,8 +6,9 @@ use blake3::Hasher;
 use mue_data::{PixelTensor, PromptError};
 use mue_model::{ExitPolicy, SearchSettings};
 
+use crate::calibration::Deferral;
 use crate::model_folder::ModelFolder;
-use crate::settings::{CaptionSearch, ExitChoice};
+use crate::settings::{CaptionSearch, Encoding, ExitChoice};
 
 /// A picture, preprocessed for one model, and the key under which its encoding is kept.
 #[derive(Clone, Debug)]
@@ -67,6 +68,8 @@ pub(crate) enum Task {
     Entailment {
         /// The prompt with BOS and EOS.
         prompt: Vec<u32>,
+        /// When its answer is not sure enough.
+        deferral: Option<Deferral>,
     },
 }
 
@@ -112,6 +115,9 @@ pub enum InvalidRequest {
         "the {0} branch has no answer to decide by; it exits by similarity or at a fixed layer"
     )]
     DecoderOnly(&'static str),
+    /// There is nothing to go on with.
+    #[error("only entailment can be deferred, of a model that encodes pictures apart from texts")]
+    Deferral,
 }
 
 impl Question {
@@ -160,9 +166,8 @@ impl ModelFolder {
         in_range("max_tokens", search.tokens_max, 1, tokens_max)?;
         let mut search = search.settings();
         search.tokens_min = search.tokens_min.min(search.tokens_max);
-        let policy =
-            exit.policy(self.settings.exits.caption.as_ref(), &self.calibration.caption)?;
-        Ok(self.question(Task::Caption { search }, policy))
+        let rules = exit.rules(self.settings.exits.caption.as_ref(), &self.calibration.caption)?;
+        Ok(self.question(Task::Caption { search }, rules.policy_of(false)?))
     }
 
     /// Asks whether the picture supports a hypothesis, given the premise if there is one.
@@ -192,9 +197,10 @@ impl ModelFolder {
         let tokens_max = self.config.max_position_embeddings;
         let prompts = &self.settings.prompts;
         let prompt = prompts.entailment_ids(&self.tokenizer, premise, hypothesis, tokens_max)?;
-        let policy =
-            exit.policy(self.settings.exits.entailment.as_ref(), &self.calibration.entailment)?;
-        Ok(self.question(Task::Entailment { prompt }, policy))
+        let rules =
+            exit.rules(self.settings.exits.entailment.as_ref(), &self.calibration.entailment)?;
+        let policy = rules.policy_of(self.can_defer())?;
+        Ok(self.question(Task::Entailment { prompt, deferral: rules.deferral }, policy))
     }
 
     /// Most tokens of a hypothesis without a premise: what its prompt leaves of the positions.
@@ -204,6 +210,11 @@ impl ModelFolder {
         let prompt = prompts.entailment_ids(&self.tokenizer, None, "a", usize::MAX);
         let around = prompt.map_or(0, |prompt| prompt.len() - 1);
         self.config.max_position_embeddings.saturating_sub(around)
+    }
+
+    /// Whether entailment can be deferred.
+    pub(crate) fn can_defer(&self) -> bool {
+        self.settings.encoding == Encoding::Decomposed
     }
 
     fn question(&self, task: Task, policy: ExitPolicy) -> Question {

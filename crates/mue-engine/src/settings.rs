@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use mue_data::Prompts;
-use mue_model::{ExitPolicy, SearchSettings};
+use mue_model::SearchSettings;
 use serde::{Deserialize, Serialize};
 
 use crate::calibration::{BranchRule, ExitRules, TaskCalibration};
@@ -141,6 +141,7 @@ impl From<Thresholds> for ExitRules {
             image: branch(thresholds.image),
             text: branch(thresholds.text),
             decoder: branch(thresholds.decoder),
+            deferral: None,
         }
     }
 }
@@ -164,16 +165,16 @@ pub enum ExitChoice {
 }
 
 impl ExitChoice {
-    /// The policy for a task with these defaults and this calibration.
+    /// The rules for a task with these defaults and this calibration.
     ///
     /// # Errors
     ///
-    /// If rules are impossible, or what was calibrated is asked of a model that is not.
-    pub(crate) fn policy(
+    /// If what was calibrated is asked of a model that is not.
+    pub(crate) fn rules(
         self,
         defaults: Option<&ExitRules>,
         calibration: &TaskCalibration,
-    ) -> Result<ExitPolicy, InvalidRequest> {
+    ) -> Result<ExitRules, InvalidRequest> {
         let rules = match self {
             Self::Off => None,
             Self::Auto => calibration.default_rules(defaults).cloned(),
@@ -193,13 +194,14 @@ impl ExitChoice {
             Self::Thresholds(thresholds) => Some(thresholds.into()),
             Self::Rules(rules) => Some(rules),
         };
-        rules.map_or_else(|| Ok(ExitPolicy::full()), |rules| rules.policy())
+        // Without any, full depth.
+        Ok(rules.unwrap_or_default())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use mue_model::BranchPolicy;
+    use mue_model::ExitPolicy;
 
     use super::*;
     use crate::calibration::OperatingPoint;
@@ -225,7 +227,7 @@ mod tests {
         choice: ExitChoice,
         defaults: Option<&ExitRules>,
     ) -> Result<ExitPolicy, InvalidRequest> {
-        choice.policy(defaults, &TaskCalibration::default())
+        choice.rules(defaults, &TaskCalibration::default())?.policy()
     }
 
     #[test]
@@ -258,12 +260,11 @@ mod tests {
         let calibration =
             TaskCalibration { auto: Some(fixed(2)), mue: Some(mue), points: Vec::new() };
         let depth = |choice: ExitChoice, defaults: Option<&ExitRules>| {
-            choice.policy(defaults, &calibration).unwrap().image
+            choice.rules(defaults, &calibration).unwrap().image
         };
-        let layers = |layers| BranchPolicy::Fixed { layers };
-        assert_eq!(depth(ExitChoice::Auto, None), layers(2));
-        assert_eq!(depth(ExitChoice::Auto, Some(&fixed(1))), layers(1));
-        assert_eq!(depth(ExitChoice::Mue, Some(&fixed(1))), layers(3));
+        assert_eq!(depth(ExitChoice::Auto, None), BranchRule::Fixed(2));
+        assert_eq!(depth(ExitChoice::Auto, Some(&fixed(1))), BranchRule::Fixed(1));
+        assert_eq!(depth(ExitChoice::Mue, Some(&fixed(1))), BranchRule::Fixed(3));
     }
 
     #[test]

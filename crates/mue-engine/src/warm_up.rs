@@ -32,7 +32,8 @@ fn answer_grey_picture(model: &mut BatchOfa) {
     let image = Image::new(PixelTensor { values, height: side, width: side });
     let search = model.folder.settings.search.settings();
     let prompt = model.folder.caption_prompt.clone();
-    let tasks = [Task::Caption { search }, Task::Entailment { prompt }];
+    let entailment = Task::Entailment { prompt, deferral: None };
+    let tasks = [Task::Caption { search }, entailment];
     let policy = ExitPolicy::full();
     let mut left = tasks.len();
     let requests = tasks.into_iter().enumerate().map(|(place, task)| {

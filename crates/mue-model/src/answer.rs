@@ -9,7 +9,7 @@ use crate::decode::StepExit;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
 use crate::model::Ofa;
-use crate::prediction::LayerAnswer;
+use crate::prediction::{LayerAnswer, Prediction};
 use crate::rows::{index, to_host, token_ids};
 use crate::search::NonFiniteLogits;
 use crate::source::Source;
@@ -33,6 +33,8 @@ pub struct ScoredAnswer {
     pub logits: Vec<f32>,
     /// Logarithms of their softmax.
     pub log_probs: Vec<f32>,
+    /// The most probable answer, and how sure it is.
+    pub prediction: Prediction,
     /// Where the decoder left.
     pub exit: StepExit,
     /// What the decoder computed.
@@ -205,7 +207,8 @@ impl Ofa {
         answers
             .map(|((answer, exit), cost)| {
                 let log_probs = log_softmax(&answer.logits)?;
-                Ok(ScoredAnswer { logits: answer.logits, log_probs, exit, cost })
+                let LayerAnswer { prediction, logits, .. } = answer;
+                Ok(ScoredAnswer { logits, log_probs, prediction, exit, cost })
             })
             .collect()
     }

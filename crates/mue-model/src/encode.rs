@@ -12,7 +12,7 @@ use crate::computed::Computed;
 use crate::exit::{BranchPolicy, LayerSignal};
 use crate::gather::Gathering;
 use crate::model::Ofa;
-use crate::rows::token_ids;
+use crate::rows::{copied, token_ids};
 use crate::similarity::Products;
 use crate::source::{Branch, BranchEncoding, BranchExit};
 use crate::tables::BranchTables;
@@ -163,6 +163,37 @@ impl Ofa {
         run
     }
 
+    /// Has image branches go on that have left after the same layer, each under a policy that sees the
+    /// layers to come: as if they had not left. `None` of none, and of other branches.
+    ///
+    /// # Panics
+    ///
+    /// If one is behind its last layer, if they left after different layers, or if there are not as
+    /// many policies as encodings.
+    pub fn resume_images(
+        &self,
+        encodings: &[Arc<BranchEncoding>],
+        policies: Vec<BranchPolicy>,
+    ) -> Option<BranchRun> {
+        let first = encodings.first()?;
+        let (branch, layer) = (first.branch(), first.exit().layer);
+        let Branch::Image(grid) = branch else { return None };
+        let goes_on = |encoding: &Arc<BranchEncoding>| {
+            assert_eq!((encoding.branch(), encoding.exit().layer), (branch, layer), "one cohort");
+            encoding.hidden().expect("it left before its last layer")
+        };
+        let hidden = Tensor::cat(encodings.iter().map(goes_on).collect(), 0);
+        let layers = self.encoder().layers.len();
+        let tables = self.tables().image(self.encoder().positions(), layers, grid);
+        let rows = self.rows_of_branch(vec![grid.tokens(); encodings.len()], policies);
+        let mut run = self.begin_branch(branch, tables, hidden, rows);
+        run.layer = layer;
+        for (row, encoding) in run.rows.iter_mut().zip(encodings) {
+            row.similarities.clone_from(&encoding.exit().similarities);
+        }
+        Some(run)
+    }
+
     /// Runs one layer on the rows that are still active.
     ///
     /// # Panics
@@ -214,9 +245,13 @@ impl Ofa {
             let place = run.place(*row);
             let states = run.hidden.clone().narrow(0, place, 1).narrow(1, 0, *tokens);
             let exit = BranchExit { layer: run.layer, layers, similarities: similarities.clone() };
+            // A copy of its own, which does not hold the whole cohort's.
+            let can_go_on = run.layer < layers && matches!(run.branch, Branch::Image(_));
+            let hidden = can_go_on.then(|| copied(states.clone()));
             let states = self.encoder().normalise(states);
-            let decoder_layers = self.decoder().layers.len();
-            exited.push((*row, BranchEncoding::new(run.branch, exit, states, decoder_layers)));
+            let encoding =
+                BranchEncoding::new(run.branch, exit, states, self.decoder().layers.len());
+            exited.push((*row, encoding.with_hidden(hidden)));
         }
         run.active = kept;
         exited

@@ -97,6 +97,11 @@ pub(crate) fn to_host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().try_into_vec::<f32>().expect("activations are f32")
 }
 
+/// The same values in memory of their own, where the tensor is a part of a larger one.
+pub(crate) fn copied(tensor: Tensor<3>) -> Tensor<3> {
+    tensor + 0.0
+}
+
 /// A row-major copy, where the tensor is a permuted view; cached tensors are stored so, because
 /// kernels would otherwise copy them at every use.
 pub(crate) fn contiguous(tensor: Tensor<4>) -> Tensor<4> {

@@ -45,6 +45,8 @@ pub struct BranchEncoding {
     exit: BranchExit,
     /// After the shared final LayerNorm, `[1, tokens, d_model]`.
     states: Tensor<3>,
+    /// The residual stream of an image that left before the last layer, from which it can go on.
+    hidden: Option<Tensor<3>>,
     /// Computed once per model, so not counted as a request's cost.
     constant: bool,
     keys_values: Vec<OnceLock<KeysValues>>,
@@ -58,7 +60,18 @@ impl BranchEncoding {
         decoder_layers: usize,
     ) -> Self {
         let keys_values = (0..decoder_layers).map(|_| OnceLock::new()).collect();
-        Self { branch, exit, states, constant: false, keys_values }
+        Self { branch, exit, states, hidden: None, constant: false, keys_values }
+    }
+
+    /// Keeps what the branch needs to go on.
+    pub(crate) fn with_hidden(mut self, hidden: Option<Tensor<3>>) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// What an image branch goes on with, if it left early.
+    pub(crate) fn hidden(&self) -> Option<Tensor<3>> {
+        self.hidden.clone()
     }
 
     /// Marks what every request shares: the constant caption prompt.
@@ -85,7 +98,8 @@ impl BranchEncoding {
     /// Bytes that it holds at most, the keys and values of every decoder layer included.
     pub fn bytes_max(&self) -> usize {
         let [_, tokens, width] = self.states.dims();
-        (1 + 2 * self.keys_values.len()) * tokens * width * size_of::<f32>()
+        let hidden = usize::from(self.hidden.is_some());
+        (1 + hidden + 2 * self.keys_values.len()) * tokens * width * size_of::<f32>()
     }
 
     /// Whether the encoding belongs to the model rather than to a request.
@@ -101,7 +115,8 @@ impl BranchEncoding {
             false => {
                 let layers = self.keys_values.len();
                 let (exit, states) = (self.exit.clone(), self.states.clone());
-                Arc::new(Self::new(self.branch, exit, states, layers))
+                let hidden = self.hidden();
+                Arc::new(Self::new(self.branch, exit, states, layers).with_hidden(hidden))
             }
         }
     }

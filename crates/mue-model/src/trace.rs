@@ -33,6 +33,11 @@ impl DecoderCost {
         self.filled.len()
     }
 
+    /// Books an earlier reading that its request was not content with: full depth has one.
+    pub fn read_before(&mut self, earlier: &Self) {
+        self.macs += earlier.macs;
+    }
+
     /// Books one layer of one step of `rows` beams.
     ///
     /// With a cache `tokens` is 1, and keys and values that earlier tokens skipped are made up

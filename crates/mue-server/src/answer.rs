@@ -71,6 +71,11 @@ pub(crate) struct ExitJson {
     text: DepthJson,
     /// The decoder.
     decoder: DecoderJson,
+    /// Whether an entailment's first answer was not sure enough, so that the image branch went on and the
+    /// decoder began anew; not there otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    deferred: Option<bool>,
 }
 
 /// Layers run of those there are.
@@ -170,7 +175,8 @@ impl ExitJson {
     pub(crate) fn new(exit: &ExitTrace, tokens: Option<Vec<TokenJson>>) -> Self {
         let (mean_layer, layers) = (exit.mean_layer(), exit.decoder_layers);
         let decoder = DecoderJson { mean_layer, layers, tokens };
-        Self { image: exit.image.into(), text: exit.text.into(), decoder }
+        let deferred = exit.deferred.then_some(true);
+        Self { image: exit.image.into(), text: exit.text.into(), decoder, deferred }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How a model's branches exit by default, as `GET /v1/models` says it.
 
-use mue_engine::{BranchRule, ExitRules};
+use mue_engine::{BranchRule, Deferral, ExitRules};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -14,6 +14,23 @@ pub(crate) struct ExitRulesJson {
     text: BranchRuleJson,
     /// The decoder.
     decoder: BranchRuleJson,
+    /// What is done with unsure answers of entailment, if they are not given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    deferral: Option<DeferralJson>,
+}
+
+/// An answer that is not sure enough is deferred: the image branch goes on from where it left, and the
+/// answer is read again.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Deferral)]
+struct DeferralJson {
+    /// An answer whose probability is lower is deferred.
+    #[schema(examples(0.8))]
+    below: f32,
+    /// The layer to which the image branch goes on.
+    #[schema(examples(5))]
+    image: usize,
 }
 
 /// When a row leaves a branch. A list of thresholds has one for all layers, or one each, of which
@@ -52,8 +69,13 @@ pub(crate) enum BranchRuleJson {
 
 impl From<ExitRules> for ExitRulesJson {
     fn from(rules: ExitRules) -> Self {
-        let ExitRules { image, text, decoder } = rules;
-        Self { image: image.into(), text: text.into(), decoder: decoder.into() }
+        let ExitRules { image, text, decoder, deferral } = rules;
+        Self {
+            image: image.into(),
+            text: text.into(),
+            decoder: decoder.into(),
+            deferral: deferral.map(|Deferral { below, image }| DeferralJson { below, image }),
+        }
     }
 }
 
@@ -91,6 +113,12 @@ mod tests {
         ] {
             let file = serde_json::to_value(&rule).unwrap();
             assert_eq!(serde_json::to_value(BranchRuleJson::from(rule)).unwrap(), file);
+        }
+        let deferral = Some(Deferral { below: 0.5, image: 2 });
+        for deferral in [None, deferral] {
+            let rules = ExitRules { deferral, ..ExitRules::default() };
+            let file = serde_json::to_value(&rules).unwrap();
+            assert_eq!(serde_json::to_value(ExitRulesJson::from(rules)).unwrap(), file);
         }
     }
 }

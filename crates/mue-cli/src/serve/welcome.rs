@@ -39,7 +39,7 @@ pub(super) fn greet(welcome: &str, out: &mut dyn Write) -> anyhow::Result<()> {
 
 /// The branches that do not run at full depth, and what they leave by.
 fn exits(rules: Option<&ExitRules>) -> String {
-    let Some(ExitRules { image, text, decoder }) = rules else { return "off".into() };
+    let Some(ExitRules { image, text, decoder, deferral }) = rules else { return "off".into() };
     let rules = [("image", image), ("text", text), ("decoder", decoder)];
     let named = rules.into_iter().filter_map(|(branch, rule)| {
         let by = match rule {
@@ -53,7 +53,8 @@ fn exits(rules: Option<&ExitRules>) -> String {
         };
         Some(format!("{branch} by {by}"))
     });
-    match named.collect::<Vec<_>>().as_slice() {
+    let deferred = deferral.map(|deferral| format!("unsure answers to image {}", deferral.image));
+    match named.chain(deferred).collect::<Vec<_>>().as_slice() {
         [] => "off".into(),
         named => named.join(", "),
     }
@@ -61,6 +62,8 @@ fn exits(rules: Option<&ExitRules>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mue_engine::Deferral;
+
     use super::*;
 
     #[test]
@@ -70,7 +73,11 @@ mod tests {
             image: BranchRule::Similarity(vec![0.9]),
             text: BranchRule::Full,
             decoder: BranchRule::Patience(2),
+            deferral: None,
         };
         assert_eq!(exits(Some(&rules)), "image by similarity, decoder by patience of 2");
+        let deferral = Some(Deferral { below: 0.8, image: 5 });
+        let rules = ExitRules { deferral, decoder: BranchRule::Full, ..rules };
+        assert_eq!(exits(Some(&rules)), "image by similarity, unsure answers to image 5");
     }
 }

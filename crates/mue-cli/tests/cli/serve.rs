@@ -100,6 +100,20 @@ fn an_idle_server_leaves_at_once() {
 }
 
 #[test]
+fn a_server_whose_model_is_not_ready_leaves_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("mue.json");
+    assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+    let args = ["serve", "--listen", "127.0.0.1:0", "--device", "flex", "--model", "."];
+    let process = mue(folder.path()).args(args).stderr(Stdio::null()).spawn().unwrap();
+    let server = Serving { process, url: String::new() };
+    // Opens when the server reads, which waits for what is never written.
+    let _pipe = std::fs::OpenOptions::new().write(true).open(settings).unwrap();
+    server.terminate();
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn valid_settings_are_said_to_be_valid() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("server.toml"), "rows_max = 8\n").unwrap();

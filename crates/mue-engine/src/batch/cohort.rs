@@ -113,7 +113,7 @@ impl BatchOfa {
             Task::Caption { .. } => {
                 Some(self.model.constant_text(&self.folder.caption_prompt, policy))
             }
-            Task::Entailment { prompt } => {
+            Task::Entailment { prompt, .. } => {
                 rows.texts.push(TextRow { tokens: prompt.clone(), policy: policy.clone(), id });
                 None
             }
@@ -125,7 +125,7 @@ impl BatchOfa {
         let (image, policy) = (request.image.clone(), request.policy.image.clone());
         let tokens = match &request.task {
             Task::Caption { .. } => self.folder.caption_prompt.clone(),
-            Task::Entailment { prompt } => prompt.clone(),
+            Task::Entailment { prompt, .. } => prompt.clone(),
         };
         let (key, beside) = (None, Some(tokens));
         let embedded = None;
@@ -203,12 +203,7 @@ impl BatchOfa {
         for (row, encoding) in report.exited {
             let encoding = Arc::new(encoding);
             if let Some(Some(key)) = part.keys.get(row) {
-                let usage = {
-                    let mut images = self.images();
-                    images.insert(key.clone(), Arc::clone(&encoding));
-                    images.usage()
-                };
-                self.observer.image_cache(usage);
+                self.keep_image(key.clone(), Arc::clone(&encoding));
             }
             for id in &part.rows[row] {
                 let pending = pending.get_mut(id).expect("a row's requests wait for it");
@@ -217,8 +212,18 @@ impl BatchOfa {
         }
     }
 
+    /// Keeps a picture's encoding in the cache.
+    pub(super) fn keep_image(&self, key: CacheKey, encoding: Arc<BranchEncoding>) {
+        let usage = {
+            let mut images = self.images();
+            images.insert(key, encoding);
+            images.usage()
+        };
+        self.observer.image_cache(usage);
+    }
+
     /// One layer of a branch, if rows of it still run.
-    fn layer(&self, branch: Branch, run: &mut BranchRun) -> Option<LayerReport> {
+    pub(super) fn layer(&self, branch: Branch, run: &mut BranchRun) -> Option<LayerReport> {
         if run.is_finished() {
             return None;
         }

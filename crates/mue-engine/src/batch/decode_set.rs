@@ -3,21 +3,22 @@
 use std::collections::HashMap;
 
 use mue_batcher::{DecodeReport, RequestId};
-use mue_model::{AnswerRequest, DecodedAnswer, DecoderRun, RequestStep, ScoredAnswer};
+use mue_model::{DecodedAnswer, DecoderRun, RequestStep};
 
 use super::BatchOfa;
 use super::cohort::Encoded;
+use super::entailments::Judging;
 use super::telling::Telling;
-use crate::answer::{Caption, EncoderTrace, Entailment, Reply};
+use crate::answer::{Caption, EncoderTrace, Reply};
 use crate::observer::{Branch, LayerStep};
-use crate::request::Task;
+use crate::request::{Request, Task};
 
 /// Requests between their encoding and their answer.
 pub struct DecodeSet {
     run: DecoderRun,
     captions: HashMap<mue_model::RequestId, Captioning>,
-    /// Entailments, answered by the next step.
-    entailments: Vec<(RequestId, AnswerRequest, EncoderTrace)>,
+    /// Answered by the next step.
+    entailments: Vec<Judging>,
 }
 
 /// A caption in the making.
@@ -34,7 +35,7 @@ impl DecodeSet {
 
     /// Frees the other requests.
     pub(super) fn retain(&mut self, keep: &dyn Fn(RequestId) -> bool) {
-        self.entailments.retain(|(id, ..)| keep(*id));
+        self.entailments.retain(|judging| keep(judging.id));
         let captions = &mut self.captions;
         self.run.cancel(|id| captions.get(&id).is_none_or(|caption| !keep(caption.id)));
         captions.retain(|_, caption| keep(caption.id));
@@ -55,9 +56,9 @@ impl BatchOfa {
         streams: bool,
     ) {
         let Encoded { request, parts } = encoded;
-        let trace = EncoderTrace::new(&parts, self.model.macs());
         match request.task {
             Task::Caption { search } => {
+                let trace = EncoderTrace::new(&parts, self.model.macs());
                 let telling = Telling::new(streams, search.beam_size);
                 // It grows with the caption, which is mostly far shorter than it may be.
                 let source = self.model.source(parts, 1);
@@ -65,11 +66,10 @@ impl BatchOfa {
                 let place = self.model.join_decode(&mut set.run, source, policy, search);
                 set.captions.insert(place, Captioning { id, trace, telling });
             }
-            Task::Entailment { prompt: mut prefix } => {
+            Task::Entailment { prompt: mut prefix, deferral } => {
                 prefix.pop(); // the decoder is fed the prompt without EOS
-                let source = self.model.source(parts, prefix.len());
-                let request = AnswerRequest { source, prefix, policy: request.policy.decoder };
-                set.entailments.push((id, request, trace));
+                let Request { image, policy, .. } = request;
+                set.entailments.push(Judging { id, image, policy, deferral, prefix, parts });
             }
         }
     }
@@ -83,7 +83,7 @@ impl BatchOfa {
             failed: Vec::new(),
         };
         if !set.entailments.is_empty() {
-            self.answer(std::mem::take(&mut set.entailments), &mut report);
+            self.judge(std::mem::take(&mut set.entailments), &mut report);
         }
         if !set.run.is_finished() {
             let step = self.model.decode_token(&mut set.run);
@@ -95,33 +95,6 @@ impl BatchOfa {
             }
         }
         report
-    }
-
-    fn answer(
-        &self,
-        entailments: Vec<(RequestId, AnswerRequest, EncoderTrace)>,
-        report: &mut DecodeReport<Self>,
-    ) {
-        let (mut requests, mut whose) = (Vec::new(), Vec::new());
-        for (id, request, trace) in entailments {
-            requests.push(request);
-            whose.push((id, trace));
-        }
-        let mut run = self.model.begin_answers(requests, &self.folder.answer_ids);
-        let mut layers = Vec::new();
-        while !run.is_finished() {
-            let active = run.active_rows().len();
-            layers.push((self.model.answer_layer(&mut run), active));
-        }
-        self.computed(layers, report);
-        self.gathered(Branch::Decoder, run.take_gathering());
-        let answers = self.model.finish_answers(run);
-        for ((id, trace), answer) in whose.into_iter().zip(answers) {
-            match answer {
-                Ok(answer) => report.finished.push((id, self.entailment(answer, trace))),
-                Err(error) => report.failed.push((id, error)),
-            }
-        }
     }
 
     fn advance(&self, set: &mut DecodeSet, step: RequestStep, report: &mut DecodeReport<Self>) {
@@ -144,7 +117,7 @@ impl BatchOfa {
     }
 
     /// Tells of each layer's rows: computed, and active.
-    fn computed(
+    pub(super) fn computed(
         &self,
         layers: impl IntoIterator<Item = (usize, usize)>,
         report: &mut DecodeReport<Self>,
@@ -162,9 +135,5 @@ impl BatchOfa {
     fn caption(&self, answer: DecodedAnswer, trace: EncoderTrace) -> Caption {
         let eos = self.model.special_tokens().eos;
         Caption::new(answer, trace, (&self.folder.tokenizer, eos))
-    }
-
-    fn entailment(&self, answer: ScoredAnswer, trace: EncoderTrace) -> Reply {
-        Reply::Entailment(Entailment::new(answer, trace, &self.folder.settings.answers))
     }
 }

@@ -20,6 +20,11 @@ impl CacheKey {
     pub(crate) fn new(image: &Image, policy: &BranchPolicy) -> Self {
         Self { image: image.key, policy: format!("{policy:?}") }
     }
+
+    /// Of a picture that left by a policy and went on to a layer.
+    pub(crate) fn resumed(image: &Image, policy: &BranchPolicy, layers: usize) -> Self {
+        Self { image: image.key, policy: format!("{policy:?} and on to {layers}") }
+    }
 }
 
 /// The most recently used encodings, within a bound on their bytes.

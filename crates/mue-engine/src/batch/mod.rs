@@ -2,6 +2,7 @@
 
 mod cohort;
 mod decode_set;
+mod entailments;
 mod image_cache;
 mod newcomers;
 mod telling;
@@ -28,7 +29,7 @@ pub(crate) use self::image_cache::ImageCache;
 pub struct BatchOfa {
     pub(crate) model: Ofa,
     pub(crate) folder: Arc<ModelFolder>,
-    /// Locked, because encoding shares the rest with decoding; only encoding looks in here.
+    /// Locked, because encoding shares it with decoding, which looks in here for deferred answers.
     pub(crate) images: Mutex<ImageCache>,
     pub(crate) observer: Arc<dyn EngineObserver>,
 }

@@ -7,8 +7,9 @@ use mue_data::preprocess;
 use mue_data::scenes::{SceneSet, Split};
 use mue_engine::batcher::NoObserver;
 use mue_engine::{
-    BranchPolicy, CaptionSearch, Encoding, Engine, ExitChoice, ExitPolicy, ExitRules, ExitTrace,
-    Image, LayerSignal, ModelSource, Prediction, Reply, Request, TaskCalibration, Thresholds,
+    BranchPolicy, CaptionSearch, Deferral, Encoding, Engine, ExitChoice, ExitPolicy, ExitRules,
+    ExitTrace, Image, LayerSignal, ModelSource, Prediction, Reply, Request, TaskCalibration,
+    Thresholds,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -29,7 +30,7 @@ struct Ask {
 #[derive(Clone, Debug)]
 enum Task {
     Caption { beam_size: usize, tokens_max: usize },
-    Entailment { text: &'static str },
+    Entailment { text: &'static str, deferral: Option<Deferral> },
 }
 
 fn asks() -> impl Strategy<Value = Vec<Ask>> {
@@ -38,23 +39,32 @@ fn asks() -> impl Strategy<Value = Vec<Ask>> {
         .prop_map(|(image, text, decoder)| ExitRules::from(Thresholds { image, text, decoder }));
     let exit = prop_oneof![1 => Just(ExitRules::default()), 4 => thresholds];
     let texts = ["there is a red circle", "there are two rings", "the cross is left of the ring"];
+    // Of three answers one is at least as sure as a third.
+    let deferral = (0.3f32..0.5, 1usize..4).prop_map(|(below, image)| Deferral { below, image });
     let task = prop_oneof![
         (1usize..4, 1usize..6)
             .prop_map(|(beam_size, tokens_max)| Task::Caption { beam_size, tokens_max }),
-        proptest::sample::select(texts.to_vec()).prop_map(|text| Task::Entailment { text }),
+        (proptest::sample::select(texts.to_vec()), proptest::option::of(deferral))
+            .prop_map(|(text, deferral)| Task::Entailment { text, deferral }),
     ];
     let ask = (0u64..6, exit, task).prop_map(|(picture, exit, task)| Ask { picture, exit, task });
     vec(ask, 2..12)
 }
 
 fn request(engine: &Engine, ask: &Ask) -> Request {
-    let (image, exit) = (picture(ask.picture), ExitChoice::Rules(ask.exit.clone()));
+    let (image, exit) = (picture(ask.picture), ask.exit.clone());
     match ask.task {
         Task::Caption { beam_size, tokens_max } => {
+            let exit = ExitChoice::Rules(exit);
             let search = CaptionSearch { beam_size, tokens_max, ..CaptionSearch::default() };
             engine.model().caption(image, exit, &search).unwrap()
         }
-        Task::Entailment { text } => engine.model().entailment(image, exit, (None, text)).unwrap(),
+        Task::Entailment { text, deferral } => {
+            let is_apart = engine.model().settings().encoding == Encoding::Decomposed;
+            let deferral = deferral.filter(|_| is_apart);
+            let exit = ExitChoice::Rules(ExitRules { deferral, ..exit });
+            engine.model().entailment(image, exit, (None, text)).unwrap()
+        }
     }
 }
 

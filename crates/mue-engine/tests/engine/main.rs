@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // helpers outside `#[test]` functions
 
 mod builds;
+mod deferral;
 mod depth;
 mod folder;
 mod images;

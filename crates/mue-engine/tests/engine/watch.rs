@@ -14,6 +14,7 @@ struct Seen {
     steps: Vec<LayerStep>,
     gathered: Vec<(Branch, Gathering)>,
     hits: usize,
+    deferred: usize,
     cache_bytes_most: usize,
     gather_cost: Option<GatherCost>,
 }
@@ -45,6 +46,11 @@ impl Watch {
         self.0.lock().unwrap().hits
     }
 
+    /// Answers that were not sure enough.
+    pub(crate) fn deferred(&self) -> usize {
+        self.0.lock().unwrap().deferred
+    }
+
     pub(crate) fn gather_cost(&self) -> Option<GatherCost> {
         self.0.lock().unwrap().gather_cost
     }
@@ -67,6 +73,10 @@ impl EngineObserver for Watch {
 
     fn gathered(&self, branch: Branch, gathering: &Gathering) {
         self.0.lock().unwrap().gathered.push((branch, *gathering));
+    }
+
+    fn deferred(&self, answers: usize) {
+        self.0.lock().unwrap().deferred += answers;
     }
 
     fn image_looked_up(&self, hit: bool) {

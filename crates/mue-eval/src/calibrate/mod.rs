@@ -48,7 +48,8 @@ pub fn calibrate(
     let depths = Depths::of(engine, task);
     let mut search = Search::begin(Ground { engine, data, samples, progress: &|_, _| () })?;
     let (watched, floor) = (search.watched(), plan.promise - MARGIN);
-    let any = search.trials(&Candidates::any(&watched, depths, task), floor)?;
+    let mut any = search.trials(&Candidates::any(&watched, depths, task), floor)?;
+    any.extend(search.trials(&Candidates::deferring(&watched, depths, task), floor)?);
     let mue = search.trials(&Candidates::mue(&watched, depths, task), floor)?;
     let (ladder, mue_ladder) = (certify::ladder(any, plan), certify::ladder(mue, plan));
     let points = certify::certify(engine, (data, plan), &ladder)?;

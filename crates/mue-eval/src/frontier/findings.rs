@@ -2,7 +2,7 @@
 //! hold.
 
 use mue_data::datasets::Task;
-use mue_engine::BranchRule;
+use mue_engine::{BranchRule, ExitRules};
 
 use super::rows::depths_of;
 use super::table::{depths, less, percent_of_level};
@@ -65,10 +65,13 @@ fn headline(frontier: &Frontier) -> Option<String> {
 }
 
 fn signals(frontier: &Frontier) -> Option<String> {
-    let rules =
-        [Rule::Mue, Rule::Similarity, Rule::Probability, Rule::Entropy, Rule::Patience, Rule::Any];
+    let rules = Rule::tuned().filter(|rule| match rule {
+        Rule::Static => false,
+        // Not every task has it.
+        Rule::Deferral => frontier.of_rule(*rule).next().is_some(),
+        _ => true,
+    });
     let said: Vec<String> = rules
-        .into_iter()
         .map(|rule| match frontier.comparison(rule, HEADLINE) {
             Some(compared) => format!("{} {}", rule.name(), less(compared.macs_less.estimate)),
             None => format!("{} kept too little", rule.name()),
@@ -262,7 +265,8 @@ fn ablations(frontier: &Frontier) -> Vec<String> {
 /// Whether every sample leaves at the same depths.
 fn is_static(row: &Row) -> bool {
     let fixed = |rule: &BranchRule| matches!(rule, BranchRule::Fixed(_) | BranchRule::Full);
-    fixed(&row.exits.image) && fixed(&row.exits.text) && fixed(&row.exits.decoder)
+    let ExitRules { image, text, decoder, deferral } = &row.exits;
+    deferral.is_none() && [image, text, decoder].into_iter().all(fixed)
 }
 
 /// A comparison and how sure it is.

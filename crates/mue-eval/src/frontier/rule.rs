@@ -1,7 +1,7 @@
 //! Families of exit rules that a frontier compares.
 
 use mue_data::datasets::Task;
-use mue_engine::{BranchRule, ExitRules};
+use mue_engine::{BranchRule, Deferral, ExitRules};
 use serde::Serialize;
 
 use crate::search::{Candidates, Depths, Sureness, Watched};
@@ -24,6 +24,8 @@ pub enum Rule {
     Entropy,
     /// The same by patience (PABEE).
     Patience,
+    /// As by top probability, and unsure answers are deferred until the image branch has gone on.
+    Deferral,
     /// Every branch by whatever does best, all other families included.
     Any,
     /// The model's calibrated default.
@@ -34,13 +36,14 @@ pub enum Rule {
 
 impl Rule {
     /// All that save something, in the order of the report; plots colour them by it.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Static,
         Self::Mue,
         Self::Similarity,
         Self::Probability,
         Self::Entropy,
         Self::Patience,
+        Self::Deferral,
         Self::Any,
         Self::Auto,
         Self::Calibrated,
@@ -61,6 +64,7 @@ impl Rule {
             Self::Probability => "top probability",
             Self::Entropy => "entropy (DeeBERT)",
             Self::Patience => "patience (PABEE)",
+            Self::Deferral => "top probability, unsure deferred",
             Self::Any => "best of all signals",
             Self::Auto => "auto",
             Self::Calibrated => "calibrated",
@@ -76,6 +80,7 @@ impl Rule {
             Self::Probability => sure(Sureness::Probability),
             Self::Entropy => sure(Sureness::Entropy),
             Self::Patience => sure(Sureness::Patience),
+            Self::Deferral => Candidates::deferring(watched, depths, task),
             Self::Any => Candidates::any(watched, depths, task),
             Self::Full | Self::Static | Self::Auto | Self::Calibrated => Candidates::fixed(depths),
         }
@@ -89,6 +94,9 @@ pub(crate) fn in_words(rules: &ExitRules, task: Task) -> String {
         branches.push(format!("text {}", branch(&rules.text)));
     }
     branches.push(format!("decoder {}", branch(&rules.decoder)));
+    branches.extend(rules.deferral.map(|Deferral { below, image }| {
+        format!("answers below {below} deferred to image depth {image}")
+    }));
     branches.join(", ")
 }
 

@@ -26,7 +26,7 @@ impl<'a> Captions<'a> {
     /// Watches the samples at full depth.
     pub(super) fn begin(ground: Ground<'a>) -> Result<Self, EvalError> {
         let watch = BranchRule::Watch;
-        let rules = ExitRules { image: watch.clone(), text: BranchRule::Full, decoder: watch };
+        let rules = ExitRules { image: watch.clone(), decoder: watch, ..ExitRules::default() };
         let mut search = Self { ground, watched: Vec::new(), baseline: 0.0, known: Vec::new() };
         let (quality, watched, _) = search.answer(vec![rules])?.remove(0);
         search.baseline = quality.max(f64::MIN_POSITIVE);
@@ -106,5 +106,5 @@ impl<'a> Captions<'a> {
 }
 
 fn rules(image: &BranchRule, decoder: &BranchRule) -> ExitRules {
-    ExitRules { image: image.clone(), text: BranchRule::Full, decoder: decoder.clone() }
+    ExitRules { image: image.clone(), decoder: decoder.clone(), ..ExitRules::default() }
 }

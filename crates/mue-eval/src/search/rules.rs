@@ -1,10 +1,13 @@
 //! Candidate rules, made of what watched requests showed.
 
 use mue_data::datasets::Task;
-use mue_engine::BranchRule;
+use mue_engine::{BranchRule, Deferral};
 
 use super::thresholds::{SHARES, Sureness, decays, shares, similar, single_thresholds, sure};
 use super::{Depths, Watched};
+
+/// How sure an answer has to be that is not deferred.
+const BELOW: [f32; 6] = [0.6, 0.7, 0.8, 0.9, 0.95, 0.99];
 
 /// Every static depth.
 pub(super) fn fixed(layers: usize) -> Vec<BranchRule> {
@@ -17,6 +20,8 @@ pub(crate) struct Candidates {
     pub(crate) images: Vec<BranchRule>,
     pub(crate) texts: Vec<BranchRule>,
     pub(crate) decoders: Vec<BranchRule>,
+    /// What is done with unsure answers.
+    pub(crate) deferrals: Vec<Option<Deferral>>,
 }
 
 impl Candidates {
@@ -58,6 +63,15 @@ impl Candidates {
         Self::of(depths, (encoder.clone(), encoder), decoders)
     }
 
+    /// Static encoder branches, a decoder that leaves by top probability, and unsure answers deferred;
+    /// none where they cannot be.
+    pub(crate) fn deferring(watched: &Watched, depths: Depths, task: Task) -> Self {
+        let rules = Self::sure(watched, depths, Sureness::Probability, task);
+        let deferrals = if depths.text { deferrals(depths.encoder) } else { Vec::new() };
+        let images = if deferrals.is_empty() { Vec::new() } else { rules.images };
+        Self { images, deferrals: deferrals.into_iter().map(Some).collect(), ..rules }
+    }
+
     /// Whatever each branch does best with.
     pub(crate) fn any(watched: &Watched, depths: Depths, task: Task) -> Self {
         let sure = |by| sure(&watched.answers, depths.decoder, by);
@@ -76,8 +90,14 @@ impl Candidates {
         decoders: Vec<BranchRule>,
     ) -> Self {
         let texts = if depths.text { texts } else { vec![BranchRule::Full] };
-        Self { images, texts, decoders }
+        Self { images, texts, decoders, deferrals: vec![None] }
     }
+}
+
+/// Deferrals of the less sure to every deeper image.
+fn deferrals(layers: usize) -> Vec<Deferral> {
+    let depths = 2..=layers;
+    depths.flat_map(|image| BELOW.map(|below| Deferral { below, image })).collect()
 }
 
 /// Of captions each rule costs a run: every other one.

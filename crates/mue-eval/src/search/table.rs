@@ -1,7 +1,10 @@
 //! Entailment: every static branch depth is run once, and all rules are read off that table.
 
 use mue_data::datasets::SampleText;
-use mue_engine::{BranchPolicy, BranchRule, ExitChoice, ExitRules, InvalidRequest, Label, Reply};
+use mue_engine::{
+    BranchDepth, BranchPolicy, BranchRule, Deferral, ExitChoice, ExitRules, InvalidRequest, Label,
+    Reply,
+};
 
 use super::rules::fixed;
 use super::watched::leaves;
@@ -31,7 +34,10 @@ pub(crate) struct Table {
 #[derive(Clone, Copy)]
 struct Decided {
     is_right: bool,
+    probability: f32,
     macs: f64,
+    /// The decoder's part of them.
+    decoder_macs: f64,
 }
 
 impl Table {
@@ -40,7 +46,12 @@ impl Table {
         let texts = if depths.text { fixed(depths.encoder) } else { vec![BranchRule::Full] };
         let watch = BranchRule::Watch;
         let mut ways = vec![
-            ExitRules { image: watch.clone(), text: watch.clone(), decoder: watch.clone() },
+            ExitRules {
+                image: watch.clone(),
+                text: watch.clone(),
+                decoder: watch.clone(),
+                deferral: None,
+            },
             ExitRules { decoder: BranchRule::Fixed(1), ..ExitRules::default() },
         ];
         for image in fixed(depths.encoder) {
@@ -48,6 +59,7 @@ impl Table {
                 image: image.clone(),
                 text: text.clone(),
                 decoder: watch.clone(),
+                deferral: None,
             };
             ways.extend(texts.iter().map(rules));
         }
@@ -87,27 +99,46 @@ impl Table {
         for decoder in &candidates.decoders {
             let rules = ExitRules { decoder: decoder.clone(), ..ExitRules::default() };
             let decided = self.decide(&rules.policy()?.decoder);
-            for (image, image_depths) in &images {
-                for (text, text_depths) in &texts {
-                    let depths = image_depths.iter().zip(text_depths).enumerate();
-                    let (right, cost) = depths.fold((0.0, 0.0), |sum, (sample, (image, text))| {
-                        let found = decided[image - 1][text - 1][sample];
-                        (sum.0 + f64::from(u8::from(found.is_right)), sum.1 + found.macs)
-                    });
-                    let samples = self.watched.len().max(1) as f64;
-                    trials.push(Trial {
-                        rules: ExitRules {
-                            image: image.clone(),
-                            text: text.clone(),
-                            decoder: decoder.clone(),
-                        },
-                        retention: right / samples / self.baseline,
-                        macs: cost / samples,
-                    });
+            for deferral in &candidates.deferrals {
+                for (image, image_depths) in &images {
+                    for (text, text_depths) in &texts {
+                        let depths = (image_depths.as_slice(), text_depths.as_slice());
+                        let (retention, macs) = self.sum(&decided, depths, *deferral);
+                        let (image, text, decoder) = (image.clone(), text.clone(), decoder.clone());
+                        let rules = ExitRules { image, text, decoder, deferral: *deferral };
+                        trials.push(Trial { rules, retention, macs });
+                    }
                 }
             }
         }
         Ok(trials)
+    }
+
+    /// What a decoder rule and a deferral keep, and what they cost, at each sample's depths.
+    fn sum(
+        &self,
+        decided: &[Vec<Vec<Decided>>],
+        (images, texts): (&[usize], &[usize]),
+        deferral: Option<Deferral>,
+    ) -> (f64, f64) {
+        let layers = self.depths.encoder;
+        let mut sums = (0.0, 0.0);
+        for (sample, (layer, text)) in images.iter().zip(texts).enumerate() {
+            let at = |image: usize| decided[image - 1][text - 1][sample];
+            let (first, depth) = (at(*layer), BranchDepth { layer: *layer, layers });
+            let defers = |deferral: &Deferral| deferral.defers(first.probability, depth);
+            let (is_right, macs) = match deferral.filter(defers) {
+                None => (first.is_right, first.macs),
+                // The image goes on, and the decoder begins anew.
+                Some(deferral) => {
+                    let again = at(deferral.image.min(layers));
+                    (again.is_right, again.macs + first.decoder_macs)
+                }
+            };
+            sums = (sums.0 + f64::from(u8::from(is_right)), sums.1 + macs);
+        }
+        let samples = self.watched.len().max(1) as f64;
+        (sums.0 / samples / self.baseline, sums.1 / samples)
     }
 
     /// By rule of an encoder branch: the depth at which each sample leaves.
@@ -141,13 +172,18 @@ impl Table {
         let similarities = only(&reply.exit().similarities.decoder);
         let layers = self.depths.decoder;
         let layer = leaves(policy, (similarities, answers), layers);
-        let answer = answers.get(layer - 1).and_then(|it| Label::ALL.get(it.token as usize));
+        let answered = answers.get(layer - 1);
+        let answer = answered.and_then(|it| Label::ALL.get(it.token as usize));
         let asked = |layer: &usize| *layer < layers && policy.needs_prediction(*layer);
         let readings = (1..=layer).filter(asked).count() + usize::from(!asked(&layer));
-        let saved = (layers - layer) as f64 * self.layer_macs[sample];
+        let cost = |layers: usize, readings: usize| {
+            layers as f64 * self.layer_macs[sample] + readings as f64 * self.head_macs
+        };
         Decided {
             is_right: answer.is_some() && answer == self.labels[sample].as_ref(),
-            macs: macs(reply) - saved - (layers - readings) as f64 * self.head_macs,
+            probability: answered.map_or(0.0, |answered| answered.probability),
+            macs: macs(reply) - cost(layers - layer, layers - readings),
+            decoder_macs: cost(layer, readings),
         }
     }
 }
@@ -209,8 +245,11 @@ mod tests {
             Candidates::similarity(&watched, depths, Task::Entailment),
             Candidates::any(&watched, depths, Task::Entailment),
         ];
+        families.push(Candidates::deferring(&watched, depths, Task::Entailment));
         let by = [Sureness::Probability, Sureness::Entropy, Sureness::Patience];
         families.extend(by.map(|by| Candidates::sure(&watched, depths, by, Task::Entailment)));
+        // Where answers cannot be deferred, that family is empty.
+        families.retain(|family| !family.images.is_empty());
         let halfway = |rules: &[BranchRule], place: usize| {
             rules[(place + rules.len() / 2) % rules.len()].clone()
         };
@@ -219,6 +258,7 @@ mod tests {
                 image: halfway(&family.images, place),
                 text: halfway(&family.texts, 2 * place),
                 decoder: halfway(&family.decoders, 3 * place),
+                deferral: family.deferrals[7 * place % family.deferrals.len()],
             })
         });
         rules.collect()
@@ -244,18 +284,24 @@ mod tests {
         let ways: Vec<ExitChoice> = rules.iter().cloned().map(ExitChoice::Rules).collect();
         let answers = answer(&engine, (&data, 0..data.len()), &ways).unwrap();
         let scored = score(&answers.truths, &answers.replies).unwrap();
-        let mut depths_seen = std::collections::BTreeSet::new();
+        let (mut depths_seen, mut deferred) = (std::collections::BTreeSet::new(), 0);
         for ((rules, scored), replies) in rules.into_iter().zip(scored).zip(answers.replies) {
-            let ExitRules { image, text, decoder } = rules;
-            let candidates =
-                Candidates { images: vec![image], texts: vec![text], decoders: vec![decoder] };
+            let ExitRules { image, text, decoder, deferral } = rules;
+            let candidates = Candidates {
+                images: vec![image],
+                texts: vec![text],
+                decoders: vec![decoder],
+                deferrals: vec![deferral],
+            };
             let trial = table.trials(&candidates).unwrap().remove(0);
             let retention = scored.quality.main() / table.baseline;
             assert!((trial.retention - retention).abs() < 1e-9, "{trial:?}: {retention}");
             let cost = mean(replies.iter().map(macs));
             assert!((trial.macs / cost - 1.0).abs() < 1e-9, "{trial:?}: {cost}");
             depths_seen.extend(replies.iter().flat_map(|reply| reply.exit().decoder.clone()));
+            deferred += replies.iter().filter(|reply| reply.exit().deferred).count();
         }
+        assert_eq!(deferred > 0, depths.text, "answers of a decomposed model are deferred");
         assert_eq!(depths_seen.len(), depths.decoder, "rules of little use: {depths_seen:?}");
     }
 

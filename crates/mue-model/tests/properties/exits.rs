@@ -1,13 +1,15 @@
 //! Where rows leave, and what exits off and fixed depths are.
 
+use std::sync::Arc;
+
 use mue_model::{BranchPolicy, ExitPolicy, Ofa};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use crate::answers::ANSWERS;
 use crate::encodings::RUNS;
-use crate::model::model;
-use crate::requests::{Request, first_exit, first_sure, requests, undecided};
+use crate::model::{LAYERS, model};
+use crate::requests::{Request, first_exit, first_sure, pixels, requests, undecided};
 use crate::same;
 
 fn with_policy(requests: &[Request], policy: &ExitPolicy) -> Vec<Request> {
@@ -47,6 +49,27 @@ proptest! {
         let layers = model.config().encoder_layers;
         let fixed = ExitPolicy::fixed(layers, layers, model.config().decoder_layers);
         assert_full_depth(&model, &requests, &fixed)?;
+    }
+
+    #[test]
+    fn a_picture_that_goes_on_is_as_if_it_had_not_left(
+        (seed, requests) in requests(3),
+        (left, depth) in (1usize..LAYERS).prop_flat_map(|left| (Just(left), left + 1..=LAYERS)),
+    ) {
+        let model = model(seed);
+        let pictures = |layers: usize| {
+            let policies = vec![BranchPolicy::Fixed { layers }; requests.len()];
+            model.encode_all(model.begin_images(pixels(&requests, model.device()), policies))
+        };
+        let early: Vec<_> = pictures(left).into_iter().map(Arc::new).collect();
+        let policies = vec![BranchPolicy::Fixed { layers: depth }; early.len()];
+        let run = model.resume_images(&early, policies).unwrap();
+        let further = model.encode_all(run);
+        for (further, straight) in further.iter().zip(pictures(depth)) {
+            prop_assert_eq!(further.exit(), straight.exit());
+            let difference = (further.states() - straight.states()).abs().max();
+            prop_assert!(difference.into_scalar::<f32>() < 1e-6);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) const EXITS: &str = "mue_exits_total";
 pub(super) const EARLY_EXITS: &str = "mue_early_exits_total";
 pub(super) const LAYERS_COMPUTED: &str = "mue_layers_computed_total";
 pub(super) const LAYERS_POSSIBLE: &str = "mue_layers_possible_total";
+pub(super) const DEFERRED: &str = "mue_deferred_answers_total";
 pub(super) const MACS_COMPUTED: &str = "mue_macs_computed_total";
 pub(super) const MACS_POSSIBLE: &str = "mue_macs_possible_total";
 pub(super) const CACHE_HITS: &str = "mue_image_cache_hits_total";
@@ -44,13 +45,13 @@ pub(super) const MODEL_READY: &str = "mue_model_ready";
 pub(super) const MODEL_BUILDS: &str = "mue_model_builds_total";
 pub(super) const MODEL_PANICS: &str = "mue_model_panics_total";
 
-const COUNTERS: [(&str, &str); 16] = [
+const COUNTERS: [(&str, &str); 17] = [
     (REQUESTS, "Requests by task and outcome: ok, cancelled, or a problem's code"),
     (EXIT_CHOICES, "Requests that could be read, by task and by how they ask to exit"),
     (HTTP_RESPONSES, "Responses by route and status"),
     (
         EXITS,
-        "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
+        "Exits by task, branch and layer; a decoder has one per token, and one more of an answer that was deferred, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
     ),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
     (
@@ -58,6 +59,10 @@ const COUNTERS: [(&str, &str); 16] = [
         "Layers that answers took, by task and branch, as if each had run alone: an encoding that was kept or shared counts again",
     ),
     (LAYERS_POSSIBLE, "Layers that they would have taken at full depth, counted alike"),
+    (
+        DEFERRED,
+        "Answers of entailment that were not sure enough, so that their pictures went on and they were read again",
+    ),
     (
         MACS_COMPUTED,
         "Multiply-accumulates that answers took, as if each had run alone: an encoding that was kept or shared counts again",

@@ -23,7 +23,8 @@ const OUTCOMES: [Code; 7] = [
 
 impl Metrics {
     pub(super) fn start_at_zero(&self) {
-        let unlabelled = [names::CACHE_HITS, names::CACHE_MISSES, names::MODEL_PANICS];
+        let unlabelled =
+            [names::DEFERRED, names::CACHE_HITS, names::CACHE_MISSES, names::MODEL_PANICS];
         for name in unlabelled {
             self.zero(name, &[]);
         }
