@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use mue_engine::batcher::Timing;
-use mue_engine::{BranchDepth, Compute, ExitTrace, TokenExit};
+use mue_engine::{BranchDepth, Compute, ExitTrace, FirstReading, TokenExit};
 use serde::Serialize;
 
 /// Whether bars are coloured: on a terminal, unless `NO_COLOR` is set.
@@ -39,14 +39,15 @@ pub(crate) fn print_summary(
     let depth = |name: &str, depth: BranchDepth| {
         format!("{name} {} {}/{}", bar(depth, coloured), depth.layer, depth.layers)
     };
+    let deferred = exit.deferred.map(|first| format!(" (deferred at {})", first.image));
+    let deferred = deferred.unwrap_or_default();
     writeln!(
         out,
-        "  {}  {}  decoder {:.1}/{}{}  {:.2} of {:.2} GMAC, {:.0}% saved",
+        "  {}{deferred}  {}  decoder {:.1}/{}  {:.2} of {:.2} GMAC, {:.0}% saved",
         depth("image", exit.image),
         depth("text", exit.text),
         exit.mean_layer(),
         exit.decoder_layers,
-        if exit.deferred { " (looked at again)" } else { "" },
         compute.macs as f64 / 1e9,
         compute.macs_full as f64 / 1e9,
         100.0 * compute.saved(),
@@ -75,13 +76,19 @@ pub(crate) struct ExitJson {
     text: DepthJson,
     decoder: DecoderJson,
     #[serde(skip_serializing_if = "Option::is_none")]
-    deferred: Option<bool>,
+    deferred: Option<FirstReadingJson>,
 }
 
 #[derive(Debug, Serialize)]
 struct DepthJson {
     layer: usize,
     layers: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct FirstReadingJson {
+    image: usize,
+    decoder: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -128,7 +135,9 @@ impl ExitJson {
                 layers: exit.decoder_layers,
                 tokens,
             },
-            deferred: exit.deferred.then_some(true),
+            deferred: exit
+                .deferred
+                .map(|FirstReading { image, decoder }| FirstReadingJson { image, decoder }),
         }
     }
 }

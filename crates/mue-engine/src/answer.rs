@@ -48,11 +48,11 @@ pub struct ExitTrace {
     pub text: BranchDepth,
     /// Layer of each decoder step.
     pub decoder: Vec<usize>,
-    /// Steps that the answer's tokens are of, the first ones: those behind them found its end, among
-    /// several beams nothing better, or an answer that was deferred.
+    /// Steps that the answer's tokens are of, the first ones: those behind them found its end or, among
+    /// several beams, nothing better.
     pub tokens: usize,
-    /// Whether the first answer was not sure enough, so that the image branch went on.
-    pub deferred: bool,
+    /// What was read first, if that answer was not sure enough.
+    pub deferred: Option<FirstReading>,
     /// Layers that the decoder has.
     pub decoder_layers: usize,
     /// What the exits were decided by.
@@ -73,8 +73,17 @@ impl ExitTrace {
     }
 }
 
-/// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3); empty where no policy asked, but for
-/// the constant caption prompt's, which are always known.
+/// A reading whose answer was not sure enough, so that the image branch went on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstReading {
+    /// The layer at which the image branch had left.
+    pub image: usize,
+    /// The layer at which the decoder had left.
+    pub decoder: usize,
+}
+
+/// `cos(H_i, H_{i-1})` after each layer run (MuE, section 3.3), of an image that went on until it left
+/// first; empty where no policy asked, but for the constant caption prompt's, which are always known.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Similarities {
     /// Of the image branch.
@@ -146,7 +155,7 @@ impl EncoderTrace {
     /// With the decoder's part, the first `tokens` of whose steps are in the answer.
     fn joined(
         self,
-        (steps, tokens, deferred): (Vec<StepExit>, usize, bool),
+        (steps, tokens): (Vec<StepExit>, usize),
         cost: &DecoderCost,
     ) -> (ExitTrace, Compute) {
         let Self { image, text, mut compute } = self;
@@ -162,7 +171,7 @@ impl EncoderTrace {
             text: text_depth,
             decoder,
             tokens,
-            deferred,
+            deferred: None,
             decoder_layers: cost.layers(),
             similarities: Similarities {
                 image: image.similarities,
@@ -213,7 +222,7 @@ impl Caption {
             .zip(&answer.exits)
             .map(|(text, exit)| TokenExit { text, layer: exit.layer })
             .collect();
-        let (exit, compute) = trace.joined((answer.exits, tokens.len(), false), &answer.cost);
+        let (exit, compute) = trace.joined((answer.exits, tokens.len()), &answer.cost);
         Self { text: trim_caption(&tokenizer.decode(&words)), score, tokens, exit, compute }
     }
 }
@@ -279,9 +288,9 @@ pub struct Entailment {
 }
 
 impl Entailment {
-    /// With the answer that was deferred for it, if one was.
+    /// With what was deferred for it, if anything was; `answer` has the cost of that too.
     pub(crate) fn new(
-        (mut answer, deferred): (ScoredAnswer, Option<ScoredAnswer>),
+        (answer, deferred): (ScoredAnswer, Option<FirstReading>),
         trace: EncoderTrace,
         words: &AnswerWords,
     ) -> Self {
@@ -293,12 +302,8 @@ impl Entailment {
         let label = Label::ALL[(0..3).fold(0, best)];
         let text = label.word(words).to_owned();
         let tokens = vec![TokenExit { text, layer: answer.exit.layer }];
-        let (mut steps, is_deferred) = (vec![answer.exit], deferred.is_some());
-        if let Some(deferred) = deferred {
-            answer.cost.read_before(&deferred.cost);
-            steps.push(deferred.exit);
-        }
-        let (exit, compute) = trace.joined((steps, tokens.len(), is_deferred), &answer.cost);
+        let (exit, compute) = trace.joined((vec![answer.exit], tokens.len()), &answer.cost);
+        let exit = ExitTrace { deferred, ..exit };
         Self { label, scores, tokens, exit, compute }
     }
 }

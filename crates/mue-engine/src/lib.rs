@@ -20,7 +20,8 @@ mod threads;
 mod warm_up;
 
 pub use answer::{
-    BranchDepth, Caption, Compute, Entailment, ExitTrace, Label, Reply, Similarities, TokenExit,
+    BranchDepth, Caption, Compute, Entailment, ExitTrace, FirstReading, Label, Reply, Similarities,
+    TokenExit,
 };
 pub use batch::BatchOfa;
 pub use calibration::{

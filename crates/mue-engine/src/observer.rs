@@ -18,9 +18,6 @@ pub trait EngineObserver: Observer {
     /// order.
     fn gathered(&self, _branch: Branch, _gathering: &Gathering) {}
 
-    /// So many answers were not sure enough: their pictures go on, and they are read again.
-    fn deferred(&self, _answers: usize) {}
-
     /// A request looked for its picture's encoding.
     fn image_looked_up(&self, _hit: bool) {}
 

@@ -17,6 +17,8 @@ pub struct ExitLayers {
     pub text: Vec<u64>,
     /// Of the decoder.
     pub decoder: Vec<u64>,
+    /// Decoder layers of readings whose answers were deferred, which are no exits.
+    pub deferred: u64,
 }
 
 impl ExitLayers {
@@ -28,6 +30,7 @@ impl ExitLayers {
             for layer in &exit.decoder {
                 count(&mut counts.decoder, (*layer, exit.decoder_layers));
             }
+            counts.deferred += exit.deferred.map_or(0, |first| first.decoder as u64);
         }
         counts
     }
@@ -39,12 +42,18 @@ impl ExitLayers {
 
     /// The share of all layers that was not run, which is how the paper counts.
     pub(crate) fn saved(&self, task: Task, encoding: Encoding) -> f64 {
-        let branches = self.branches().into_iter();
-        let counted = branches.filter(|(name, _)| is_counted(task, encoding, name));
-        let (run, all) = counted.fold((0.0, 0.0), |(run, all), (_, counts)| {
-            (run + mean_layer(counts), all + counts.len() as f64)
+        let branches = self.branches().into_iter().zip(self.mean_layers());
+        let counted = branches.filter(|((name, _), _)| is_counted(task, encoding, name));
+        let (run, all) = counted.fold((0.0, 0.0), |(run, all), ((_, counts), mean)| {
+            (run + mean, all + counts.len() as f64)
         });
         if all > 0.0 { 1.0 - run / all } else { 0.0 }
+    }
+
+    /// Mean layers run of image, text and decoder, in the last those of deferred answers too.
+    fn mean_layers(&self) -> [f64; 3] {
+        let means = [(&self.image, 0), (&self.text, 0), (&self.decoder, self.deferred)];
+        means.map(|(counts, others)| mean_layer(counts, others))
     }
 }
 
@@ -62,10 +71,10 @@ fn count(counts: &mut Vec<u64>, (layer, layers): (usize, usize)) {
     }
 }
 
-fn mean_layer(counts: &[u64]) -> f64 {
+fn mean_layer(counts: &[u64], others: u64) -> f64 {
     let rows: u64 = counts.iter().sum();
     let layers = counts.iter().enumerate().map(|(place, rows)| (place as u64 + 1) * rows);
-    layers.sum::<u64>() as f64 / rows.max(1) as f64
+    (layers.sum::<u64>() + others) as f64 / rows.max(1) as f64
 }
 
 /// Multiply-accumulates of a reply.
@@ -75,7 +84,7 @@ pub(crate) fn macs(reply: &Reply) -> f64 {
 
 /// Mean layers of image, text and decoder; every decoder step counts.
 pub(crate) fn layers(replies: &[Reply]) -> [f64; 3] {
-    ExitLayers::of(replies).branches().map(|(_, counts)| mean_layer(counts))
+    ExitLayers::of(replies).mean_layers()
 }
 
 /// What is compared beside what it is compared with, sample by sample.
@@ -144,18 +153,21 @@ mod tests {
 
     #[test]
     fn layers_are_counted_as_the_paper_does_where_requests_run_them() {
-        let layers =
-            ExitLayers { image: vec![1, 0, 1], text: vec![0, 2, 0], decoder: vec![4, 0, 0] };
+        let (image, text, decoder) = (vec![1, 0, 1], vec![0, 2, 0], vec![4, 0, 0]);
+        let layers = ExitLayers { image, text, decoder, deferred: 0 };
         let saved = layers.saved(Task::Entailment, Encoding::Decomposed);
         assert!((saved - (1.0 - 5.0 / 9.0)).abs() < 1e-12, "2, 2 and 1 of 3 each: {saved}");
+        let deferring = ExitLayers { deferred: 2, ..layers.clone() };
+        let saved = deferring.saved(Task::Entailment, Encoding::Decomposed);
+        assert!((saved - (1.0 - 5.5 / 9.0)).abs() < 1e-12, "one of four ran 2 more: {saved}");
         let saved = layers.saved(Task::Caption, Encoding::Decomposed);
         assert!((saved - 0.5).abs() < 1e-12, "the prompt's branch is not run: {saved}");
     }
 
     #[test]
     fn layers_that_text_and_image_run_together_are_counted_once() {
-        let layers =
-            ExitLayers { image: vec![2, 0, 0], text: vec![2, 0, 0], decoder: vec![0, 0, 2] };
+        let (image, text, decoder) = (vec![2, 0, 0], vec![2, 0, 0], vec![0, 0, 2]);
+        let layers = ExitLayers { image, text, decoder, deferred: 0 };
         for task in [Task::Entailment, Task::Caption] {
             let saved = layers.saved(task, Encoding::Joint);
             assert!((saved - (1.0 - 4.0 / 6.0)).abs() < 1e-12, "1 and 3 of 3 each: {saved}");
@@ -167,6 +179,6 @@ mod tests {
         let mut counts = Vec::new();
         [(2, 3), (2, 3), (3, 3)].into_iter().for_each(|row| count(&mut counts, row));
         assert_eq!(counts, [0, 2, 1]);
-        assert!((mean_layer(&counts) - 7.0 / 3.0).abs() < 1e-12);
+        assert!((mean_layer(&counts, 0) - 7.0 / 3.0).abs() < 1e-12);
     }
 }

@@ -163,17 +163,17 @@ impl Ofa {
         run
     }
 
-    /// Has image branches go on that have left after the same layer, each under a policy that sees the
-    /// layers to come: as if they had not left. `None` of none, and of other branches.
+    /// Has image branches go on that have left after the same layer, each to a depth of its own: as if
+    /// they had not left. `None` of none, and of other branches.
     ///
     /// # Panics
     ///
     /// If one is behind its last layer, if they left after different layers, or if there are not as
-    /// many policies as encodings.
+    /// many depths as encodings.
     pub fn resume_images(
         &self,
         encodings: &[Arc<BranchEncoding>],
-        policies: Vec<BranchPolicy>,
+        depths: &[usize],
     ) -> Option<BranchRun> {
         let first = encodings.first()?;
         let (branch, layer) = (first.branch(), first.exit().layer);
@@ -185,7 +185,9 @@ impl Ofa {
         let hidden = Tensor::cat(encodings.iter().map(goes_on).collect(), 0);
         let layers = self.encoder().layers.len();
         let tables = self.tables().image(self.encoder().positions(), layers, grid);
-        let rows = self.rows_of_branch(vec![grid.tokens(); encodings.len()], policies);
+        let policies = depths.iter().map(|layers| BranchPolicy::Fixed { layers: *layers });
+        let lengths = vec![grid.tokens(); encodings.len()];
+        let rows = self.rows_of_branch(lengths, policies.collect());
         let mut run = self.begin_branch(branch, tables, hidden, rows);
         run.layer = layer;
         for (row, encoding) in run.rows.iter_mut().zip(encodings) {

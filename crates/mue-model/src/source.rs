@@ -33,7 +33,7 @@ pub struct BranchExit {
     /// Layers that the branch has.
     pub layers: usize,
     /// Similarity after each layer run; empty if the policy did not ask for any. Those of a constant
-    /// text are always there.
+    /// text are always there; those of an image that went on end where it had left first.
     pub similarities: Vec<f32>,
 }
 

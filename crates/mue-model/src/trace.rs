@@ -33,9 +33,12 @@ impl DecoderCost {
         self.filled.len()
     }
 
-    /// Books an earlier reading that its request was not content with: full depth has one.
-    pub fn read_before(&mut self, earlier: &Self) {
-        self.macs += earlier.macs;
+    /// Books an earlier reading that its request was not content with; full depth has no such. At a
+    /// layer that both reached, `shared` is what they both count, though it was computed once.
+    pub fn read_before(&mut self, earlier: &Self, shared: u64) {
+        let both =
+            self.reached.iter().zip(&earlier.reached).filter(|(ours, theirs)| **ours && **theirs);
+        self.macs += earlier.macs - both.count() as u64 * shared;
     }
 
     /// Books one layer of one step of `rows` beams.

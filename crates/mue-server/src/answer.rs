@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mue_engine::batcher::{Answer, BatchShare, Timing};
-use mue_engine::{BranchDepth, Compute, ExitTrace, Reply, TokenExit};
+use mue_engine::{BranchDepth, Compute, ExitTrace, FirstReading, Reply, TokenExit};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -41,7 +41,7 @@ pub(crate) struct TimingJson {
     /// In the encoder.
     #[schema(minimum = 0, examples(4.5))]
     encode: f64,
-    /// In the decoder.
+    /// In the decoder; of a deferred answer also in further layers of the image branch.
     #[schema(minimum = 0, examples(9.8))]
     decode: f64,
     /// From the request's arrival to its answer.
@@ -55,7 +55,8 @@ pub(crate) struct TimingJson {
 pub(crate) struct BatchJson {
     /// Rows that began to encode with it, its own included.
     cohort_rows: usize,
-    /// Decoder steps that it took part in.
+    /// Decoder steps that it took part in; while a deferred answer's image branch goes on, each of its layers
+    /// is one.
     decode_steps: u64,
     /// Mean rows held in those steps, its own included: one per beam of every request.
     decode_rows_mean: f64,
@@ -71,11 +72,23 @@ pub(crate) struct ExitJson {
     text: DepthJson,
     /// The decoder.
     decoder: DecoderJson,
-    /// Whether an entailment's first answer was not sure enough, so that the image branch went on and the
-    /// decoder began anew; not there otherwise.
+    /// Where an entailment's branches had left at first, if that answer was not sure enough, so that the
+    /// image branch went on and the decoder began anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    deferred: Option<bool>,
+    deferred: Option<FirstReadingJson>,
+}
+
+/// The layers at which branches had left when an answer was deferred.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[schema(as = FirstReading)]
+pub(crate) struct FirstReadingJson {
+    /// The image branch.
+    #[schema(examples(1))]
+    image: usize,
+    /// The decoder.
+    #[schema(examples(2))]
+    decoder: usize,
 }
 
 /// Layers run of those there are.
@@ -175,7 +188,9 @@ impl ExitJson {
     pub(crate) fn new(exit: &ExitTrace, tokens: Option<Vec<TokenJson>>) -> Self {
         let (mean_layer, layers) = (exit.mean_layer(), exit.decoder_layers);
         let decoder = DecoderJson { mean_layer, layers, tokens };
-        let deferred = exit.deferred.then_some(true);
+        let deferred = exit
+            .deferred
+            .map(|FirstReading { image, decoder }| FirstReadingJson { image, decoder });
         Self { image: exit.image.into(), text: exit.text.into(), decoder, deferred }
     }
 }

@@ -144,6 +144,11 @@ impl Metrics {
                 }),
             }
         }
+        if let Some(first) = exit.deferred {
+            self.counter(names::DEFERRED, &[]).increment(1);
+            let labels = [("task", task.name()), ("branch", Branch::Decoder.name())];
+            self.counter(names::LAYERS_COMPUTED, &labels).increment(first.decoder as u64);
+        }
         let labels = [("task", task.name())];
         self.counter(names::MACS_COMPUTED, &labels).increment(compute.macs);
         self.counter(names::MACS_POSSIBLE, &labels).increment(compute.macs_full);

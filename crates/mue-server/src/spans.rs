@@ -44,16 +44,21 @@ pub(crate) fn stages(place: usize, queued: Instant, answer: &Answer<Reply>) {
     let (encoding, decoding) = (queued + queue, queued + queue + encode);
     let result = || KeyValue::new("mue.result", count(place));
     request.stage("queue", (queued, queue), vec![result()]);
-    let depths = [("mue.image.layer", exit.image), ("mue.text.layer", exit.text)];
-    let layers = depths.map(|(name, depth)| KeyValue::new(name, count(depth.layer)));
+    // A deferred picture goes on while its answer is decoded.
+    let image = exit.deferred.map_or(exit.image.layer, |first| first.image);
+    let depths = [("mue.image.layer", image), ("mue.text.layer", exit.text.layer)];
+    let layers = depths.map(|(name, layer)| KeyValue::new(name, count(layer)));
     let rows = [result(), KeyValue::new("mue.cohort_rows", count(cohort_rows))];
     request.stage("encode", (encoding, encode), rows.into_iter().chain(layers).collect());
-    let attributes = vec![
+    let further = exit.deferred.map(|_| ("mue.deferred.image.layer", exit.image.layer));
+    let further = further.map(|(name, layer)| KeyValue::new(name, count(layer)));
+    let mut attributes = vec![
         result(),
         KeyValue::new("mue.decoder.mean_layer", exit.mean_layer()),
         KeyValue::new("mue.decode_steps", decode_steps as i64),
         KeyValue::new("mue.decode_rows_mean", decode_rows_mean),
     ];
+    attributes.extend(further);
     request.stage("decode", (decoding, decode), attributes);
 }
 

@@ -3,22 +3,23 @@
 use std::collections::HashMap;
 
 use mue_batcher::{DecodeReport, RequestId};
-use mue_model::{DecodedAnswer, DecoderRun, RequestStep};
+use mue_model::{DecodedAnswer, DecoderRun, ExitPolicy, RequestStep};
 
 use super::BatchOfa;
 use super::cohort::Encoded;
-use super::entailments::Judging;
+use super::entailments::{Entailments, Judging};
+use super::image_cache::CacheKey;
 use super::telling::Telling;
 use crate::answer::{Caption, EncoderTrace, Reply};
+use crate::calibration::Deferral;
 use crate::observer::{Branch, LayerStep};
-use crate::request::{Request, Task};
+use crate::request::Task;
 
 /// Requests between their encoding and their answer.
 pub struct DecodeSet {
     run: DecoderRun,
     captions: HashMap<mue_model::RequestId, Captioning>,
-    /// Answered by the next step.
-    entailments: Vec<Judging>,
+    entailments: Entailments,
 }
 
 /// A caption in the making.
@@ -30,12 +31,12 @@ struct Captioning {
 
 impl DecodeSet {
     pub(super) fn new(run: DecoderRun) -> Self {
-        Self { run, captions: HashMap::new(), entailments: Vec::new() }
+        Self { run, captions: HashMap::new(), entailments: Entailments::default() }
     }
 
     /// Frees the other requests.
     pub(super) fn retain(&mut self, keep: &dyn Fn(RequestId) -> bool) {
-        self.entailments.retain(|judging| keep(judging.id));
+        self.entailments.retain(keep);
         let captions = &mut self.captions;
         self.run.cancel(|id| captions.get(&id).is_none_or(|caption| !keep(caption.id)));
         captions.retain(|_, caption| keep(caption.id));
@@ -68,13 +69,18 @@ impl BatchOfa {
             }
             Task::Entailment { prompt: mut prefix, deferral } => {
                 prefix.pop(); // the decoder is fed the prompt without EOS
-                let Request { image, policy, .. } = request;
-                set.entailments.push(Judging { id, image, policy, deferral, prefix, parts });
+                let ExitPolicy { image, decoder: policy, .. } = request.policy;
+                let key =
+                    |deferral: Deferral| CacheKey::resumed(&request.image, &image, deferral.image);
+                let deferral = deferral.map(|deferral| (deferral, key(deferral)));
+                let judging = Judging { id, prefix, policy, parts, deferral, before: None };
+                set.entailments.join(judging);
             }
         }
     }
 
-    /// Answers the entailments that have joined, then decodes one token of every caption.
+    /// Answers the entailments that have joined, has the pictures of deferred ones go on by a layer, and
+    /// decodes one token of every caption.
     pub(super) fn decode_step(&self, set: &mut DecodeSet) -> DecodeReport<Self> {
         let mut report = DecodeReport {
             layer_rows: Vec::new(),
@@ -82,9 +88,7 @@ impl BatchOfa {
             finished: Vec::new(),
             failed: Vec::new(),
         };
-        if !set.entailments.is_empty() {
-            self.judge(std::mem::take(&mut set.entailments), &mut report);
-        }
+        self.judge(&mut set.entailments, &mut report);
         if !set.run.is_finished() {
             let step = self.model.decode_token(&mut set.run);
             let active = active_rows(&step.requests);

@@ -1,89 +1,130 @@
-//! Entailments of a decode set: each is answered in one pass, and, where that answer is not sure enough,
-//! in another on a picture that has gone on.
+//! Entailments of a decode set. Each is answered in one pass; where that answer is not sure enough, its
+//! picture goes on, a layer with each step, and it is answered again.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mue_batcher::{DecodeReport, RequestId};
 use mue_model::{
-    AnswerRequest, BranchEncoding, BranchPolicy, ExitPolicy, NonFiniteLogits, ScoredAnswer,
+    AnswerRequest, BranchEncoding, BranchPolicy, BranchRun, NonFiniteLogits, ScoredAnswer,
 };
 
 use super::BatchOfa;
 use super::image_cache::CacheKey;
-use crate::answer::{EncoderTrace, Entailment, Reply};
+use crate::answer::{EncoderTrace, Entailment, FirstReading, Reply};
 use crate::calibration::Deferral;
 use crate::observer::Branch;
-use crate::request::Image;
 
-/// A request between its encoding and its answer.
+/// Those between their encoding and their answer.
+#[derive(Default)]
+pub(super) struct Entailments {
+    /// Read by the next step.
+    ready: Vec<Judging>,
+    /// Deferred until their pictures have gone on.
+    deferred: Vec<Judging>,
+    resumed: Vec<Resumed>,
+}
+
+/// One of them.
 pub(super) struct Judging {
     pub(super) id: RequestId,
-    pub(super) image: Image,
-    pub(super) policy: ExitPolicy,
-    pub(super) deferral: Option<Deferral>,
     /// What the decoder is fed.
     pub(super) prefix: Vec<u32>,
+    /// How the decoder exits.
+    pub(super) policy: BranchPolicy,
     /// Image and text, or both in one.
     pub(super) parts: Vec<Arc<BranchEncoding>>,
+    /// When it is deferred, and under which key its picture's further encoding is kept.
+    pub(super) deferral: Option<(Deferral, CacheKey)>,
+    /// What was deferred of it.
+    pub(super) before: Option<Before>,
+}
+
+/// An answer that was not sure enough, and the picture that it was about.
+pub(super) struct Before {
+    answer: ScoredAnswer,
+    image: Arc<BranchEncoding>,
+}
+
+/// Pictures that go on together, and under which keys; under none if nobody waits any more.
+struct Resumed {
+    run: BranchRun,
+    keys: Vec<Option<CacheKey>>,
+}
+
+impl Entailments {
+    pub(super) fn join(&mut self, judging: Judging) {
+        self.ready.push(judging);
+    }
+
+    /// Frees the other requests: pictures for which nobody waits any more do not go on.
+    pub(super) fn retain(&mut self, keep: &dyn Fn(RequestId) -> bool) {
+        self.ready.retain(|judging| keep(judging.id));
+        self.deferred.retain(|judging| keep(judging.id));
+        let deferred = &self.deferred;
+        for Resumed { run, keys } in &mut self.resumed {
+            for key in keys.iter_mut() {
+                key.take_if(|key| deferred.iter().all(|judging| !judging.waits_for(key)));
+            }
+            run.cancel_rows(|row| keys[row].is_none());
+        }
+    }
+
+    /// Has those who wait for a picture read it by the next step.
+    fn hand_out(&mut self, key: &CacheKey, image: &Arc<BranchEncoding>) {
+        let waiting = self.deferred.extract_if(.., |judging| judging.waits_for(key));
+        self.ready.extend(waiting.map(|judging| judging.about(Arc::clone(image))));
+    }
 }
 
 impl Judging {
-    fn image_encoding(&self) -> &Arc<BranchEncoding> {
+    fn image(&self) -> &Arc<BranchEncoding> {
         self.parts.first().expect("a request has at least one branch")
     }
 
-    /// How far its picture is to go on for this answer, if it is deferred.
-    fn defers(&self, answer: &ScoredAnswer) -> Option<usize> {
-        let (deferral, depth) = (self.deferral?, self.image_encoding().exit().into());
-        deferral.defers(answer.prediction.probability, depth).then_some(deferral.image)
+    fn waits_for(&self, key: &CacheKey) -> bool {
+        self.deferral.as_ref().is_some_and(|(_, own)| own == key)
     }
-}
 
-/// An answer that is deferred until its picture has gone on.
-struct Deferred {
-    judging: Judging,
-    answer: ScoredAnswer,
-    /// To which layer.
-    layers: usize,
-    /// Under which key the picture's further encoding is kept.
-    key: CacheKey,
+    /// Whether this answer is not given.
+    fn defers(&self, answer: &ScoredAnswer) -> bool {
+        let depth = self.image().exit().into();
+        self.before.is_none()
+            && self
+                .deferral
+                .as_ref()
+                .is_some_and(|(deferral, _)| deferral.defers(answer.prediction.probability, depth))
+    }
+
+    /// The same of a picture that has gone on.
+    fn about(mut self, image: Arc<BranchEncoding>) -> Self {
+        self.parts[0] = image;
+        self
+    }
 }
 
 impl BatchOfa {
-    /// Answers entailments.
-    pub(super) fn judge(&self, all: Vec<Judging>, report: &mut DecodeReport<Self>) {
-        let answers = self.read(&all, report);
+    /// One step: deferred pictures go on by a layer, and whoever is ready is answered or deferred.
+    pub(super) fn judge(&self, set: &mut Entailments, report: &mut DecodeReport<Self>) {
+        self.go_on(set);
+        let ready = std::mem::take(&mut set.ready);
+        if ready.is_empty() {
+            return;
+        }
+        let answers = self.read(&ready, report);
         let mut deferred = Vec::new();
-        for (judging, answer) in all.into_iter().zip(answers) {
-            let layers = answer.as_ref().ok().and_then(|answer| judging.defers(answer));
-            match (answer, layers) {
-                (Ok(answer), Some(layers)) => {
-                    let key = CacheKey::resumed(&judging.image, &judging.policy.image, layers);
-                    deferred.push(Deferred { judging, answer, layers, key });
+        for (mut judging, answer) in ready.into_iter().zip(answers) {
+            match answer {
+                Ok(answer) if judging.defers(&answer) => {
+                    let image = Arc::clone(judging.image());
+                    judging.before = Some(Before { answer, image });
+                    deferred.push(judging);
                 }
-                (answer, _) => self.judged(&judging, answer.map(|answer| (answer, None)), report),
+                Ok(answer) => report.finished.push(self.judged(judging, answer)),
+                Err(error) => report.failed.push((judging.id, error)),
             }
         }
-        if !deferred.is_empty() {
-            self.observer.deferred(deferred.len());
-            self.judge_again(deferred, report);
-        }
-    }
-
-    /// Answers those whose pictures have to go on first, whatever the answers then are.
-    fn judge_again(&self, deferred: Vec<Deferred>, report: &mut DecodeReport<Self>) {
-        let further = self.go_on(&deferred);
-        let (mut again, mut before) = (Vec::new(), Vec::new());
-        for Deferred { mut judging, answer, key, .. } in deferred {
-            judging.parts[0] = Arc::clone(&further[&key]);
-            again.push(judging);
-            before.push(answer);
-        }
-        let answers = self.read(&again, report);
-        for ((judging, before), answer) in again.iter().zip(before).zip(answers) {
-            self.judged(judging, answer.map(|answer| (answer, Some(before))), report);
-        }
+        self.defer(set, deferred);
     }
 
     /// One pass over prefixes.
@@ -95,7 +136,7 @@ impl BatchOfa {
         let request = |judging: &Judging| AnswerRequest {
             source: self.model.source(judging.parts.clone(), judging.prefix.len()),
             prefix: judging.prefix.clone(),
-            policy: judging.policy.decoder.clone(),
+            policy: judging.policy.clone(),
         };
         let requests = all.iter().map(request).collect();
         let mut run = self.model.begin_answers(requests, &self.folder.answer_ids);
@@ -109,50 +150,65 @@ impl BatchOfa {
         self.model.finish_answers(run)
     }
 
-    /// Has the pictures of deferred answers go on, each once however many answers wait for it.
-    fn go_on(&self, deferred: &[Deferred]) -> HashMap<CacheKey, Arc<BranchEncoding>> {
-        let mut further = HashMap::new();
+    /// Has the pictures of deferred answers begin to go on, unless they do or have: each once, however
+    /// many answers wait for it.
+    fn defer(&self, set: &mut Entailments, deferred: Vec<Judging>) {
         // By the layer at which they left: those go on together.
-        let mut waiting: BTreeMap<usize, Vec<&Deferred>> = BTreeMap::new();
-        for one in deferred {
-            let together = waiting.entry(one.judging.image_encoding().exit().layer).or_default();
-            if further.contains_key(&one.key) || together.iter().any(|other| other.key == one.key) {
+        let mut groups: BTreeMap<usize, Vec<(CacheKey, usize, Arc<BranchEncoding>)>> =
+            BTreeMap::new();
+        for judging in deferred {
+            let Some((deferral, key)) = &judging.deferral else { continue };
+            if let Some(known) = self.images().get(key) {
+                set.ready.push(judging.about(known));
                 continue;
             }
-            match self.images().get(&one.key) {
-                Some(known) => drop(further.insert(one.key.clone(), known)),
-                None => together.push(one),
+            let image = Arc::clone(judging.image());
+            let group = groups.entry(image.exit().layer).or_default();
+            let goes_on =
+                set.resumed.iter().any(|resumed| resumed.keys.contains(&Some(key.clone())));
+            if !goes_on && group.iter().all(|(other, ..)| other != key) {
+                group.push((key.clone(), deferral.image, image));
             }
+            set.deferred.push(judging);
         }
-        for together in waiting.into_values() {
-            let encodings: Vec<Arc<BranchEncoding>> =
-                together.iter().map(|one| Arc::clone(one.judging.image_encoding())).collect();
-            let policy = |one: &&Deferred| BranchPolicy::Fixed { layers: one.layers };
-            let policies = together.iter().map(policy).collect();
-            let Some(mut run) = self.model.resume_images(&encodings, policies) else { continue };
-            while let Some(layer) = self.layer(Branch::Image, &mut run) {
-                for (row, encoding) in layer.exited {
-                    let (key, encoding) = (together[row].key.clone(), Arc::new(encoding));
-                    self.keep_image(key.clone(), Arc::clone(&encoding));
-                    further.insert(key, encoding);
-                }
+        for group in groups.into_values() {
+            let (mut keys, mut depths, mut images) = (Vec::new(), Vec::new(), Vec::new());
+            for (key, depth, image) in group {
+                keys.push(Some(key));
+                depths.push(depth);
+                images.push(image);
             }
+            let run = self.model.resume_images(&images, &depths);
+            set.resumed.extend(run.map(|run| Resumed { run, keys }));
         }
-        further
     }
 
-    /// Hands an answer out, with the one that was deferred for it.
-    fn judged(
-        &self,
-        judging: &Judging,
-        answer: Result<(ScoredAnswer, Option<ScoredAnswer>), NonFiniteLogits>,
-        report: &mut DecodeReport<Self>,
-    ) {
-        let trace = EncoderTrace::new(&judging.parts, self.model.macs());
-        let words = &self.folder.settings.answers;
-        match answer.map(|answer| Entailment::new(answer, trace, words)) {
-            Ok(entailment) => report.finished.push((judging.id, Reply::Entailment(entailment))),
-            Err(error) => report.failed.push((judging.id, error)),
+    /// One layer of the pictures that go on.
+    fn go_on(&self, set: &mut Entailments) {
+        let mut resumed = std::mem::take(&mut set.resumed);
+        for Resumed { run, keys } in &mut resumed {
+            let Some(layer) = self.layer(Branch::Image, run) else { continue };
+            for (row, image) in layer.exited {
+                let (Some(key), image) = (keys[row].take(), Arc::new(image)) else { continue };
+                set.hand_out(&key, &image);
+                self.keep_image(key, image);
+            }
         }
+        resumed.retain(|resumed| !resumed.run.is_finished());
+        set.resumed = resumed;
+    }
+
+    /// An answer, with what was deferred for it.
+    fn judged(&self, judging: Judging, mut answer: ScoredAnswer) -> (RequestId, Reply) {
+        let (macs, words) = (self.model.macs(), &self.folder.settings.answers);
+        let trace = EncoderTrace::new(&judging.parts, macs);
+        let first = judging.before.map(|before| {
+            // The text's keys and values are there already.
+            let text = judging.parts.iter().skip(1).map(|part| part.tokens()).sum();
+            answer.cost.read_before(&before.answer.cost, macs.cross_keys_values(text));
+            let (image, decoder) = (before.image.exit().layer, before.answer.exit.layer);
+            FirstReading { image, decoder }
+        });
+        (judging.id, Reply::Entailment(Entailment::new((answer, first), trace, words)))
     }
 }

@@ -1,11 +1,15 @@
 //! Cohorts before their first layer: pictures pass the stem a few at a time, and requests may leave.
 
-use mue_batcher::NoObserver;
+use std::sync::atomic::AtomicUsize;
+
+use mue_batcher::{NoObserver, Observer};
 use mue_data::PixelTensor;
 
 use super::*;
+use crate::calibration::{BranchRule, Deferral, ExitRules};
 use crate::device::DeviceChoice;
 use crate::model_folder::ModelSource;
+use crate::observer::LayerStep;
 use crate::request::Image;
 use crate::settings::{Encoding, ExitChoice};
 use crate::threads::threads;
@@ -197,4 +201,73 @@ fn a_picture_passes_the_stem_once_however_many_sentences_are_about_it() {
     let (mut cohort, _) = model.begin_encode(hypotheses);
     let report = model.encode(&mut cohort);
     assert_eq!((report.layer, report.rows), (1, 2 * threads() + 1), "no step for the stem alone");
+}
+
+/// Counts image rows, layer by layer.
+#[derive(Default)]
+struct ImageRows(AtomicUsize);
+
+impl Observer for ImageRows {}
+
+impl EngineObserver for ImageRows {
+    fn layer(&self, step: &LayerStep) {
+        if step.branch == Branch::Image {
+            self.0.fetch_add(step.rows, Ordering::Relaxed);
+        }
+    }
+}
+
+#[test]
+fn a_deferred_picture_goes_on_while_somebody_waits_for_it() {
+    let mut model = model(Encoding::Decomposed);
+    let counted = Arc::new(ImageRows::default());
+    model.observer = Arc::clone(&counted) as Arc<dyn EngineObserver>;
+    let rules = ExitRules {
+        image: BranchRule::Fixed(1),
+        deferral: Some(Deferral { below: 2.0, image: 5 }),
+        ..ExitRules::default()
+    };
+    let ask = |model: &BatchOfa, id: u64, text: &str| {
+        let (image, choice) = (picture(model, 0.3), ExitChoice::Rules(rules.clone()));
+        (RequestId::from(id), model.folder.entailment(image, choice, (None, text)).unwrap())
+    };
+    let encoded = |model: &mut BatchOfa, asked: Vec<(RequestId, Request)>| {
+        let count = asked.len();
+        let (cohort, _) = model.begin_encode(asked);
+        encode_rest(model, cohort, count).1
+    };
+    let (circle, squares) = ("there is a red circle", "there are two squares");
+    let two = vec![ask(&model, 0, circle), ask(&model, 1, squares)];
+    let two = encoded(&mut model, two);
+    let late = vec![ask(&model, 2, circle)];
+    let late = encoded(&mut model, late);
+    counted.0.store(0, Ordering::Relaxed);
+    let rows = || counted.0.load(Ordering::Relaxed);
+    let mut set = model.begin_decode();
+    let finished = |report: DecodeReport<BatchOfa>| -> Vec<u64> {
+        report.finished.into_iter().map(|(id, _)| id.into()).collect()
+    };
+
+    model.join(&mut set, two, &|_| false);
+    for expected in [0, 1, 2] {
+        assert!(finished(model.decode(&mut set)).is_empty());
+        assert_eq!(
+            rows(),
+            expected,
+            "the first reading, then a layer of the picture with each step"
+        );
+    }
+    model.retain_decode(&mut set, &|id| id == RequestId::from(1));
+    model.decode(&mut set);
+    assert_eq!(rows(), 3, "one still waits");
+    model.retain_decode(&mut set, &|_| false);
+    model.decode(&mut set);
+    assert_eq!(rows(), 3, "nobody does");
+
+    model.join(&mut set, late, &|_| false);
+    for _ in 0..4 {
+        assert!(finished(model.decode(&mut set)).is_empty());
+    }
+    assert_eq!(finished(model.decode(&mut set)), [2], "it goes on anew for who comes later");
+    assert_eq!(rows(), 3 + 4);
 }

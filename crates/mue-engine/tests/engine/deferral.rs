@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use mue_data::Tokenizer;
+use mue_data::scenes::{scenes_prompts, scenes_tokenizer_json};
 use mue_engine::batcher::NoObserver;
 use mue_engine::{
     Branch, BranchDepth, BranchRule, Deferral, Encoding, Engine, EngineSettings, Entailment,
-    ExitChoice, ExitRules, InvalidRequest, ModelFolder, Reply, Request,
+    ExitChoice, ExitRules, FirstReading, InvalidRequest, ModelFolder, Reply, Request,
 };
 
 use crate::folder::{self, Folder, picture};
@@ -13,6 +15,8 @@ use crate::{greedy, open, replies, settings, together, watched, watched_with};
 
 /// None is so sure.
 const ALWAYS: f32 = 2.0;
+
+const TEXT: &str = "a red circle";
 
 fn rules(image: usize, deferral: Option<Deferral>) -> ExitRules {
     ExitRules {
@@ -28,8 +32,8 @@ fn deferring(below: f32, image: usize) -> ExitRules {
 }
 
 fn ask(engine: &Engine, seed: u64, rules: &ExitRules) -> Request {
-    let text = (None, "a red circle");
-    engine.model().entailment(picture(seed), ExitChoice::Rules(rules.clone()), text).unwrap()
+    let (choice, text) = (ExitChoice::Rules(rules.clone()), (None, TEXT));
+    engine.model().entailment(picture(seed), choice, text).unwrap()
 }
 
 fn entailments(replies: Vec<Reply>) -> Vec<Entailment> {
@@ -58,19 +62,19 @@ fn an_unsure_answer_is_that_of_the_deeper_picture() {
     for (found, expected) in deferred.scores.iter().zip(deep.scores) {
         assert!((found - expected).abs() < 1e-5, "{deferred:?} {deep:?}");
     }
-    assert!(deferred.exit.deferred && !deep.exit.deferred && !shallow.exit.deferred);
+    assert_eq!(deferred.exit.deferred, Some(FirstReading { image: 1, decoder: 2 }));
+    assert!(deep.exit.deferred.is_none() && shallow.exit.deferred.is_none());
     assert_eq!(deferred.exit.image, BranchDepth { layer: 3, layers: folder::LAYERS });
-    assert_eq!((deferred.exit.tokens, deferred.exit.decoder), (1, vec![2, 2]));
-    // Two layers of the picture and the decoder once more.
-    let picture = deep.compute.macs - shallow.compute.macs;
-    let decoder = |rules: ExitRules| {
-        let deeper = ExitRules { decoder: BranchRule::Fixed(3), ..rules.clone() };
-        answer(&engine, &deeper).compute.macs - answer(&engine, &rules).compute.macs
-    };
-    let extra = deferred.compute.macs - shallow.compute.macs - picture;
-    assert_eq!(decoder(rules(1, None)), decoder(rules(3, None)));
-    let (layer, head) = (decoder(rules(3, None)), 3 * engine.model().config().d_model as u64);
-    assert_eq!(extra, 2 * layer + head);
+    assert_eq!((deferred.exit.tokens, deferred.exit.decoder), (1, vec![2]));
+    // The decoder's two layers once more, but for the text's keys and values, and the head.
+    let deeper = ExitRules { decoder: BranchRule::Fixed(3), ..rules(3, None) };
+    let layer = answer(&engine, &deeper).compute.macs - deep.compute.macs;
+    let (model, prompts) = (engine.model(), scenes_prompts());
+    let tokenizer = Tokenizer::from_json(&scenes_tokenizer_json()).unwrap();
+    let text = prompts.entailment_ids(&tokenizer, None, TEXT, 64).unwrap().len();
+    let width = model.config().d_model;
+    let again = 2 * (layer as usize - 2 * text * width * width) + 3 * width;
+    assert_eq!(deferred.compute.macs - deep.compute.macs, again as u64);
     assert_eq!(deferred.compute.macs_full, deep.compute.macs_full);
 }
 
@@ -85,11 +89,11 @@ fn a_picture_goes_on_from_where_it_left_and_once_for_all() {
         texts.iter().map(|text| ask(text).unwrap()).collect()
     };
     let all = entailments(together(&engine, asked(&texts)));
-    assert!(all.iter().all(|entailment| entailment.exit.deferred));
-    assert_eq!(watch.deferred(), 3);
+    assert!(all.iter().all(|entailment| entailment.exit.deferred.is_some()));
     assert_eq!(watch.rows(Branch::Image), 3, "each layer once");
-    replies(&engine, asked(&["a small star"]));
-    assert_eq!((watch.deferred(), watch.rows(Branch::Image)), (4, 3), "both encodings are kept");
+    let again = entailments(replies(&engine, asked(&["a small star"]))).remove(0);
+    assert!(again.exit.deferred.is_some());
+    assert_eq!(watch.rows(Branch::Image), 3, "both encodings are kept");
 }
 
 #[test]
@@ -106,7 +110,7 @@ fn without_a_cache_it_goes_on_too() {
     let found = entailments(together(&engine, mixed.clone()));
     let layers: Vec<usize> = found.iter().map(|found| found.exit.image.layer).collect();
     assert_eq!(layers, [3, 2, 3, 3]);
-    let deferred: Vec<bool> = found.iter().map(|found| found.exit.deferred).collect();
+    let deferred: Vec<bool> = found.iter().map(|found| found.exit.deferred.is_some()).collect();
     assert_eq!(deferred, [true, true, true, false], "what is as deep is not deferred");
     // Two rows of the first picture, which leave at different layers, and one each of the others.
     assert_eq!(watch.rows(Branch::Image), 3 + 2 + 3 + 3);
@@ -137,5 +141,5 @@ fn what_cannot_be_deferred_is_refused() {
     apart.change_settings(|settings| settings.exits.entailment = Some(deferring(ALWAYS, 2)));
     let engine = Engine::open(apart.path(), settings(), Arc::new(NoObserver)).unwrap();
     let auto = engine.model().entailment(picture(1), ExitChoice::Auto, (None, "a ring")).unwrap();
-    assert!(replies(&engine, vec![auto]).remove(0).exit().deferred);
+    assert!(replies(&engine, vec![auto]).remove(0).exit().deferred.is_some());
 }

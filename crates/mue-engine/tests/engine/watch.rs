@@ -14,7 +14,6 @@ struct Seen {
     steps: Vec<LayerStep>,
     gathered: Vec<(Branch, Gathering)>,
     hits: usize,
-    deferred: usize,
     cache_bytes_most: usize,
     gather_cost: Option<GatherCost>,
 }
@@ -46,11 +45,6 @@ impl Watch {
         self.0.lock().unwrap().hits
     }
 
-    /// Answers that were not sure enough.
-    pub(crate) fn deferred(&self) -> usize {
-        self.0.lock().unwrap().deferred
-    }
-
     pub(crate) fn gather_cost(&self) -> Option<GatherCost> {
         self.0.lock().unwrap().gather_cost
     }
@@ -73,10 +67,6 @@ impl EngineObserver for Watch {
 
     fn gathered(&self, branch: Branch, gathering: &Gathering) {
         self.0.lock().unwrap().gathered.push((branch, *gathering));
-    }
-
-    fn deferred(&self, answers: usize) {
-        self.0.lock().unwrap().deferred += answers;
     }
 
     fn image_looked_up(&self, hit: bool) {

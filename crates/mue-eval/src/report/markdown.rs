@@ -86,7 +86,7 @@ rules have to be run one by one, so theirs are those of the few cheapest image r
 enough. MuE's single thresholds are tried where a quarter, half and three quarters of the rows \
 exceed them at some layer (of a caption's picture: half). \"Best of all signals\" mixes signals \
 between branches and includes the other families. Where unsure answers are deferred, the image \
-branch goes on from where it left and the decoder begins anew: both its passes count. Static truncation runs the same depths for every \
+branch goes on from where it left and the decoder begins anew, and both its passes count. Static truncation runs the same depths for every \
 sample. \"Layers saved\" is the paper's measure, mean layers over all layers; a caption's prompt is \
 encoded once for each model, so its branch does not count, and layers that a text runs together \
 with its picture count once. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \

@@ -54,6 +54,12 @@ impl Depths {
             tokens_max: settings.search.tokens_max,
         }
     }
+
+    /// Whether there are answers to defer, and images that can go on; a decoder of one layer does not
+    /// show what a layer costs.
+    fn can_defer(self) -> bool {
+        self.text && self.encoder > 1 && self.decoder > 1
+    }
 }
 
 /// Samples of one task on which rules are tried.

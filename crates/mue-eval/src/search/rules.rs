@@ -67,7 +67,7 @@ impl Candidates {
     /// none where they cannot be.
     pub(crate) fn deferring(watched: &Watched, depths: Depths, task: Task) -> Self {
         let rules = Self::sure(watched, depths, Sureness::Probability, task);
-        let deferrals = if depths.text { deferrals(depths.encoder) } else { Vec::new() };
+        let deferrals = if depths.can_defer() { deferrals(depths.encoder) } else { Vec::new() };
         let images = if deferrals.is_empty() { Vec::new() } else { rules.images };
         Self { images, deferrals: deferrals.into_iter().map(Some).collect(), ..rules }
     }

@@ -24,6 +24,8 @@ pub(crate) struct Table {
     layer_macs: Vec<f64>,
     /// Multiply-accumulates of one reading of the answer.
     head_macs: f64,
+    /// By sample, if answers can be deferred: those of a decoder layer that are not taken again.
+    kept_macs: Vec<f64>,
     /// By sample: the right answer.
     labels: Vec<Option<Label>>,
     /// Full depth's accuracy.
@@ -35,6 +37,8 @@ pub(crate) struct Table {
 struct Decided {
     is_right: bool,
     probability: f32,
+    /// Decoder layers.
+    layer: usize,
     macs: f64,
     /// The decoder's part of them.
     decoder_macs: f64,
@@ -63,20 +67,35 @@ impl Table {
             };
             ways.extend(texts.iter().map(rules));
         }
+        if depths.can_defer() {
+            // Two images, between which an answer of one decoder layer is deferred.
+            let always = Deferral { below: f32::MAX, image: 2 };
+            ways.extend([(2, None), (1, Some(always))].map(|(image, deferral)| ExitRules {
+                image: BranchRule::Fixed(image),
+                text: BranchRule::Full,
+                decoder: BranchRule::Fixed(1),
+                deferral,
+            }));
+        }
         let way = |rules| Way { engine, exit: ExitChoice::Rules(rules) };
         let ways: Vec<Way<'_>> = ways.into_iter().map(way).collect();
         let Answers { truths, replies, .. } = ask(&ways, (data, 0..samples), progress)?;
         let mut replies = replies.into_iter();
-        let (watched, shallow) =
-            (replies.next().unwrap_or_default(), replies.next().unwrap_or_default());
-        let replies: Vec<Vec<Reply>> = replies.collect();
-        let cells = replies.chunks(texts.len()).map(<[Vec<Reply>]>::to_vec).collect();
+        let [watched, shallow] = [(); 2].map(|()| replies.next().unwrap_or_default());
+        let cells: Vec<Vec<Reply>> = replies.by_ref().take(depths.encoder * texts.len()).collect();
+        let [further, deferred] = [(); 2].map(|()| replies.next().unwrap_or_default());
+        let cells = cells.chunks(texts.len()).map(<[Vec<Reply>]>::to_vec).collect();
         let head_macs = (Label::ALL.len() * engine.model().config().d_model) as f64;
         // A pass costs the same at every layer; watching reads the answer of each as well.
         let others = (depths.decoder.max(2) - 1) as f64;
         let layer_macs = watched.iter().zip(&shallow);
-        let layer_macs = layer_macs
+        let layer_macs: Vec<f64> = layer_macs
             .map(|(deep, shallow)| (macs(deep) - macs(shallow)) / others - head_macs)
+            .collect();
+        // A deferred answer is that of the further image and another reading, but for what is kept.
+        let both = further.iter().zip(&deferred).zip(&layer_macs);
+        let kept_macs = both
+            .map(|((further, deferred), layer)| macs(further) + layer + head_macs - macs(deferred))
             .collect();
         let labels: Vec<Option<Label>> = truths.iter().map(label).collect();
         let right = |(reply, label): (&Reply, &Option<Label>)| match reply {
@@ -84,7 +103,7 @@ impl Table {
             Reply::Caption(_) => 0.0,
         };
         let baseline = mean(watched.iter().zip(&labels).map(right)).max(f64::MIN_POSITIVE);
-        Ok(Self { depths, cells, watched, layer_macs, head_macs, labels, baseline })
+        Ok(Self { depths, cells, watched, layer_macs, head_macs, kept_macs, labels, baseline })
     }
 
     pub(super) fn watched(&self) -> &[Reply] {
@@ -103,7 +122,9 @@ impl Table {
                 for (image, image_depths) in &images {
                     for (text, text_depths) in &texts {
                         let depths = (image_depths.as_slice(), text_depths.as_slice());
-                        let (retention, macs) = self.sum(&decided, depths, *deferral);
+                        let Some((retention, macs)) = self.sum(&decided, depths, *deferral) else {
+                            continue;
+                        };
                         let (image, text, decoder) = (image.clone(), text.clone(), decoder.clone());
                         let rules = ExitRules { image, text, decoder, deferral: *deferral };
                         trials.push(Trial { rules, retention, macs });
@@ -114,15 +135,16 @@ impl Table {
         Ok(trials)
     }
 
-    /// What a decoder rule and a deferral keep, and what they cost, at each sample's depths.
+    /// What a decoder rule and a deferral keep, and what they cost, at each sample's depths. Of a
+    /// deferral by which nothing is deferred there is nothing to say.
     fn sum(
         &self,
         decided: &[Vec<Vec<Decided>>],
         (images, texts): (&[usize], &[usize]),
         deferral: Option<Deferral>,
-    ) -> (f64, f64) {
+    ) -> Option<(f64, f64)> {
         let layers = self.depths.encoder;
-        let mut sums = (0.0, 0.0);
+        let (mut sums, mut is_idle) = ((0.0, 0.0), deferral.is_some());
         for (sample, (layer, text)) in images.iter().zip(texts).enumerate() {
             let at = |image: usize| decided[image - 1][text - 1][sample];
             let (first, depth) = (at(*layer), BranchDepth { layer: *layer, layers });
@@ -131,14 +153,16 @@ impl Table {
                 None => (first.is_right, first.macs),
                 // The image goes on, and the decoder begins anew.
                 Some(deferral) => {
+                    is_idle = false;
                     let again = at(deferral.image.min(layers));
-                    (again.is_right, again.macs + first.decoder_macs)
+                    let kept = first.layer.min(again.layer) as f64 * self.kept_macs[sample];
+                    (again.is_right, again.macs + first.decoder_macs - kept)
                 }
             };
             sums = (sums.0 + f64::from(u8::from(is_right)), sums.1 + macs);
         }
         let samples = self.watched.len().max(1) as f64;
-        (sums.0 / samples / self.baseline, sums.1 / samples)
+        (!is_idle).then(|| (sums.0 / samples / self.baseline, sums.1 / samples))
     }
 
     /// By rule of an encoder branch: the depth at which each sample leaves.
@@ -182,6 +206,7 @@ impl Table {
         Decided {
             is_right: answer.is_some() && answer == self.labels[sample].as_ref(),
             probability: answered.map_or(0.0, |answered| answered.probability),
+            layer,
             macs: macs(reply) - cost(layers - layer, layers - readings),
             decoder_macs: cost(layer, readings),
         }
@@ -293,13 +318,17 @@ mod tests {
                 decoders: vec![decoder],
                 deferrals: vec![deferral],
             };
-            let trial = table.trials(&candidates).unwrap().remove(0);
+            let Some(trial) = table.trials(&candidates).unwrap().pop() else {
+                assert!(deferral.is_some());
+                assert!(replies.iter().all(|reply| reply.exit().deferred.is_none()));
+                continue;
+            };
             let retention = scored.quality.main() / table.baseline;
             assert!((trial.retention - retention).abs() < 1e-9, "{trial:?}: {retention}");
             let cost = mean(replies.iter().map(macs));
             assert!((trial.macs / cost - 1.0).abs() < 1e-9, "{trial:?}: {cost}");
             depths_seen.extend(replies.iter().flat_map(|reply| reply.exit().decoder.clone()));
-            deferred += replies.iter().filter(|reply| reply.exit().deferred).count();
+            deferred += replies.iter().filter(|reply| reply.exit().deferred.is_some()).count();
         }
         assert_eq!(deferred > 0, depths.text, "answers of a decomposed model are deferred");
         assert_eq!(depths_seen.len(), depths.decoder, "rules of little use: {depths_seen:?}");

@@ -62,8 +62,7 @@ proptest! {
             model.encode_all(model.begin_images(pixels(&requests, model.device()), policies))
         };
         let early: Vec<_> = pictures(left).into_iter().map(Arc::new).collect();
-        let policies = vec![BranchPolicy::Fixed { layers: depth }; early.len()];
-        let run = model.resume_images(&early, policies).unwrap();
+        let run = model.resume_images(&early, &vec![depth; early.len()]).unwrap();
         let further = model.encode_all(run);
         for (further, straight) in further.iter().zip(pictures(depth)) {
             prop_assert_eq!(further.exit(), straight.exit());

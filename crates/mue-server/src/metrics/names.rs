@@ -51,7 +51,7 @@ const COUNTERS: [(&str, &str); 17] = [
     (HTTP_RESPONSES, "Responses by route and status"),
     (
         EXITS,
-        "Exits by task, branch and layer; a decoder has one per token, and one more of an answer that was deferred, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
+        "Exits by task, branch and layer; a decoder has one per token, and captions, whose prompt is constant, none in the text branch; a joint encoder counts as image branch, for entailment as text branch too",
     ),
     (EARLY_EXITS, "Exits before the last layer, by task and branch"),
     (
@@ -61,7 +61,7 @@ const COUNTERS: [(&str, &str); 17] = [
     (LAYERS_POSSIBLE, "Layers that they would have taken at full depth, counted alike"),
     (
         DEFERRED,
-        "Answers of entailment that were not sure enough, so that their pictures went on and they were read again",
+        "Entailments whose first answer was not sure enough, so that their picture went on and was read again",
     ),
     (
         MACS_COMPUTED,

@@ -89,10 +89,6 @@ impl EngineObserver for Metrics {
         self.histogram(names::GATHER_DURATION, &labels).record(gathering.duration);
     }
 
-    fn deferred(&self, answers: usize) {
-        self.counter(names::DEFERRED, &[]).increment(answers as u64);
-    }
-
     fn image_looked_up(&self, hit: bool) {
         let name = if hit { names::CACHE_HITS } else { names::CACHE_MISSES };
         self.counter(name, &[]).increment(1);

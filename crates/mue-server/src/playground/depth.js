@@ -49,7 +49,7 @@ export function markDifferences(list, kept, other) {
 /** Bars of the three branches; of the text branch there may be something to say. */
 export function showBranches(list, exit, ofText = "") {
   const rows = [
-    ["Image", exit.image.layer, exit.image.layers, exit.deferred ? ", looked at again" : ""],
+    ["Image", exit.image.layer, exit.image.layers, exit.deferred ? `, deferred at ${exit.deferred.image}` : ""],
     ["Text", exit.text.layer, exit.text.layers, ofText],
     ["Decoder", exit.decoder.mean_layer, exit.decoder.layers, exit.decoder.tokens?.length > 1 ? ", mean" : ""],
   ];
