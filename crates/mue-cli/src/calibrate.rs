@@ -23,8 +23,8 @@ The first samples (--search) are for finding rules, the others for certifying th
 depths, per-layer thresholds of similarity, top probability and entropy, patience, and deferral
 of unsure answers (for captions, whose rules have to be run one by one, static depths, similarity
 of the picture and top probability); MuE's rule of one threshold per branch apart.
-calibration.json then holds the certified points, from the safest to the cheapest, the defaults (`--exit auto`) and MuE's
-(`--exit mue`).
+calibration.json then holds the certified points, from the safest to the cheapest, the defaults
+(`--exit auto`) and MuE's (`--exit mue`).
 
 A point promises that on --fresh other samples of the same kind the quality relative to full
 depth will be at least retention_low: at the default confidence of 95%, on all but one of 20

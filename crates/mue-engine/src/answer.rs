@@ -120,7 +120,7 @@ pub struct Compute {
 
 impl Compute {
     /// Share of full depth that was not computed, at most 1; below 0 where a policy asked the head so
-    /// often that the readings cost more than the layers saved.
+    /// often that the readings cost more than the layers saved, or a deferral read twice what it saved.
     pub fn saved(&self) -> f64 {
         1.0 - self.macs as f64 / self.macs_full.max(1) as f64
     }

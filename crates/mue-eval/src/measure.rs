@@ -18,7 +18,7 @@ pub struct ExitLayers {
     /// Of the decoder.
     pub decoder: Vec<u64>,
     /// Decoder layers of readings whose answers were deferred, which are no exits.
-    pub deferred: u64,
+    pub deferred_layers: u64,
 }
 
 impl ExitLayers {
@@ -30,7 +30,7 @@ impl ExitLayers {
             for layer in &exit.decoder {
                 count(&mut counts.decoder, (*layer, exit.decoder_layers));
             }
-            counts.deferred += exit.deferred.map_or(0, |first| first.decoder as u64);
+            counts.deferred_layers += exit.deferred.map_or(0, |first| first.decoder as u64);
         }
         counts
     }
@@ -52,7 +52,7 @@ impl ExitLayers {
 
     /// Mean layers run of image, text and decoder, in the last those of deferred answers too.
     fn mean_layers(&self) -> [f64; 3] {
-        let means = [(&self.image, 0), (&self.text, 0), (&self.decoder, self.deferred)];
+        let means = [(&self.image, 0), (&self.text, 0), (&self.decoder, self.deferred_layers)];
         means.map(|(counts, others)| mean_layer(counts, others))
     }
 }
@@ -154,10 +154,10 @@ mod tests {
     #[test]
     fn layers_are_counted_as_the_paper_does_where_requests_run_them() {
         let (image, text, decoder) = (vec![1, 0, 1], vec![0, 2, 0], vec![4, 0, 0]);
-        let layers = ExitLayers { image, text, decoder, deferred: 0 };
+        let layers = ExitLayers { image, text, decoder, deferred_layers: 0 };
         let saved = layers.saved(Task::Entailment, Encoding::Decomposed);
         assert!((saved - (1.0 - 5.0 / 9.0)).abs() < 1e-12, "2, 2 and 1 of 3 each: {saved}");
-        let deferring = ExitLayers { deferred: 2, ..layers.clone() };
+        let deferring = ExitLayers { deferred_layers: 2, ..layers.clone() };
         let saved = deferring.saved(Task::Entailment, Encoding::Decomposed);
         assert!((saved - (1.0 - 5.5 / 9.0)).abs() < 1e-12, "one of four ran 2 more: {saved}");
         let saved = layers.saved(Task::Caption, Encoding::Decomposed);
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn layers_that_text_and_image_run_together_are_counted_once() {
         let (image, text, decoder) = (vec![2, 0, 0], vec![2, 0, 0], vec![0, 0, 2]);
-        let layers = ExitLayers { image, text, decoder, deferred: 0 };
+        let layers = ExitLayers { image, text, decoder, deferred_layers: 0 };
         for task in [Task::Entailment, Task::Caption] {
             let saved = layers.saved(task, Encoding::Joint);
             assert!((saved - (1.0 - 4.0 / 6.0)).abs() < 1e-12, "1 and 3 of 3 each: {saved}");

@@ -80,17 +80,10 @@ impl Ofa {
     /// # Panics
     ///
     /// If there are not as many policies as pictures.
-    pub fn begin_embedded(
-        &self,
-        EmbeddedImages { hidden, grid }: EmbeddedImages,
-        policies: Vec<BranchPolicy>,
-    ) -> BranchRun {
-        let layers = self.encoder().layers.len();
-        let tables = self.tables().image(self.encoder().positions(), layers, grid);
-        let lengths = vec![grid.tokens(); policies.len()];
-        let rows = self.rows_of_branch(lengths, policies);
-        let mut run = self.begin_branch(Branch::Image(grid), tables, hidden, rows);
-        run.computed.outside_macs += run.rows.len() as u64 * self.macs().stem(grid);
+    pub fn begin_embedded(&self, images: EmbeddedImages, policies: Vec<BranchPolicy>) -> BranchRun {
+        let stem = self.macs().stem(images.grid);
+        let mut run = self.begin_image_branch(images, policies);
+        run.computed.outside_macs += run.rows.len() as u64 * stem;
         run
     }
 
@@ -164,36 +157,32 @@ impl Ofa {
     }
 
     /// Has image branches go on that have left after the same layer, each to a depth of its own: as if
-    /// they had not left. `None` of none, and of other branches.
+    /// they had not left.
     ///
     /// # Panics
     ///
-    /// If one is behind its last layer, if they left after different layers, or if there are not as
-    /// many depths as encodings.
-    pub fn resume_images(
-        &self,
-        encodings: &[Arc<BranchEncoding>],
-        depths: &[usize],
-    ) -> Option<BranchRun> {
-        let first = encodings.first()?;
+    /// If there are none, one is no image's or is behind its last layer, or they left after different
+    /// layers.
+    pub fn resume_images(&self, images: &[(Arc<BranchEncoding>, usize)]) -> BranchRun {
+        let (first, _) = images.first().expect("somebody goes on");
         let (branch, layer) = (first.branch(), first.exit().layer);
-        let Branch::Image(grid) = branch else { return None };
-        let goes_on = |encoding: &Arc<BranchEncoding>| {
-            assert_eq!((encoding.branch(), encoding.exit().layer), (branch, layer), "one cohort");
-            encoding.hidden().expect("it left before its last layer")
+        let goes_on = |(image, _): &(Arc<BranchEncoding>, usize)| {
+            assert_eq!((image.branch(), image.exit().layer), (branch, layer), "one cohort");
+            image.hidden().expect("only an image that left early goes on")
         };
-        let hidden = Tensor::cat(encodings.iter().map(goes_on).collect(), 0);
-        let layers = self.encoder().layers.len();
-        let tables = self.tables().image(self.encoder().positions(), layers, grid);
-        let policies = depths.iter().map(|layers| BranchPolicy::Fixed { layers: *layers });
-        let lengths = vec![grid.tokens(); encodings.len()];
-        let rows = self.rows_of_branch(lengths, policies.collect());
-        let mut run = self.begin_branch(branch, tables, hidden, rows);
+        let hidden = Tensor::cat(images.iter().map(goes_on).collect(), 0);
+        let grid = match branch {
+            Branch::Image(grid) => Some(grid),
+            Branch::Text | Branch::Joint(_) => None,
+        };
+        let grid = grid.expect("only an image goes on");
+        let policies = images.iter().map(|(_, layers)| BranchPolicy::Fixed { layers: *layers });
+        let mut run = self.begin_image_branch(EmbeddedImages { hidden, grid }, policies.collect());
         run.layer = layer;
-        for (row, encoding) in run.rows.iter_mut().zip(encodings) {
-            row.similarities.clone_from(&encoding.exit().similarities);
+        for (row, (image, _)) in run.rows.iter_mut().zip(images) {
+            row.similarities.clone_from(&image.exit().similarities);
         }
-        Some(run)
+        run
     }
 
     /// Runs one layer on the rows that are still active.
@@ -257,6 +246,17 @@ impl Ofa {
         }
         run.active = kept;
         exited
+    }
+
+    fn begin_image_branch(
+        &self,
+        EmbeddedImages { hidden, grid }: EmbeddedImages,
+        policies: Vec<BranchPolicy>,
+    ) -> BranchRun {
+        let layers = self.encoder().layers.len();
+        let tables = self.tables().image(self.encoder().positions(), layers, grid);
+        let rows = self.rows_of_branch(vec![grid.tokens(); policies.len()], policies);
+        self.begin_branch(Branch::Image(grid), tables, hidden, rows)
     }
 
     fn begin_branch(

@@ -50,8 +50,8 @@ pub(crate) fn stages(place: usize, queued: Instant, answer: &Answer<Reply>) {
     let layers = depths.map(|(name, layer)| KeyValue::new(name, count(layer)));
     let rows = [result(), KeyValue::new("mue.cohort_rows", count(cohort_rows))];
     request.stage("encode", (encoding, encode), rows.into_iter().chain(layers).collect());
-    let further = exit.deferred.map(|_| ("mue.deferred.image.layer", exit.image.layer));
-    let further = further.map(|(name, layer)| KeyValue::new(name, count(layer)));
+    let further =
+        exit.deferred.map(|_| KeyValue::new("mue.deferred.image.layer", count(exit.image.layer)));
     let mut attributes = vec![
         result(),
         KeyValue::new("mue.decoder.mean_layer", exit.mean_layer()),

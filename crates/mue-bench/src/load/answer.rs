@@ -24,13 +24,6 @@ pub(super) struct ExitJson {
     pub(super) image: DepthJson,
     pub(super) text: DepthJson,
     pub(super) decoder: DecoderJson,
-    /// Only a deferred answer has it.
-    pub(super) deferred: Option<FirstReadingJson>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub(super) struct FirstReadingJson {
-    pub(super) decoder: usize,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -12,7 +12,7 @@ pub struct Layers {
     /// Of hypotheses, one each; in joint encoding they leave with the image. The prompt of captions
     /// is left out: it is the same each time and encoded once.
     pub text: BranchLayers,
-    /// Of generated tokens; an entailment has one, and one more if it was deferred.
+    /// Of generated tokens; an entailment has one.
     pub decoder: BranchLayers,
 }
 
@@ -41,9 +41,6 @@ impl Layers {
         }
         for token in &exit.decoder.tokens {
             self.decoder.add(token.layer, exit.decoder.layers);
-        }
-        if let Some(first) = &exit.deferred {
-            self.decoder.add(first.decoder, exit.decoder.layers);
         }
     }
 

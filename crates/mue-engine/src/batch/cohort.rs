@@ -214,12 +214,10 @@ impl BatchOfa {
 
     /// Keeps a picture's encoding in the cache.
     pub(super) fn keep_image(&self, key: CacheKey, encoding: Arc<BranchEncoding>) {
-        let usage = {
-            let mut images = self.images();
-            images.insert(key, encoding);
-            images.usage()
-        };
-        self.observer.image_cache(usage);
+        let mut images = self.images();
+        images.insert(key, encoding);
+        // While it is locked: another thread's news must not be told before.
+        self.observer.image_cache(images.usage());
     }
 
     /// One layer of a branch, if rows of it still run.

@@ -1,4 +1,5 @@
-//! Requests that decode together: captions token by token, entailments in one pass.
+//! Requests that decode together: captions token by token, entailments in one pass, or in two if the
+//! first answer is deferred.
 
 use std::collections::HashMap;
 
@@ -73,7 +74,7 @@ impl BatchOfa {
                 let key =
                     |deferral: Deferral| CacheKey::resumed(&request.image, &image, deferral.image);
                 let deferral = deferral.map(|deferral| (deferral, key(deferral)));
-                let judging = Judging { id, prefix, policy, parts, deferral, before: None };
+                let judging = Judging { id, prefix, policy, parts, deferral, first: None };
                 set.entailments.join(judging);
             }
         }

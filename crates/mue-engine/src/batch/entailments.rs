@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use mue_batcher::{DecodeReport, RequestId};
 use mue_model::{
-    AnswerRequest, BranchEncoding, BranchPolicy, BranchRun, NonFiniteLogits, ScoredAnswer,
+    AnswerRequest, BranchEncoding, BranchPolicy, BranchRun, DecoderCost, NonFiniteLogits,
+    ScoredAnswer,
 };
 
 use super::BatchOfa;
@@ -36,20 +37,22 @@ pub(super) struct Judging {
     pub(super) parts: Vec<Arc<BranchEncoding>>,
     /// When it is deferred, and under which key its picture's further encoding is kept.
     pub(super) deferral: Option<(Deferral, CacheKey)>,
-    /// What was deferred of it.
-    pub(super) before: Option<Before>,
+    /// Where an answer was read that was not sure enough, and what that cost.
+    pub(super) first: Option<(FirstReading, DecoderCost)>,
 }
 
-/// An answer that was not sure enough, and the picture that it was about.
-pub(super) struct Before {
-    answer: ScoredAnswer,
-    image: Arc<BranchEncoding>,
-}
-
-/// Pictures that go on together, and under which keys; under none if nobody waits any more.
+/// Pictures that go on together, and under which keys. Each has somebody who waits for it among the
+/// deferred, or is cancelled.
 struct Resumed {
     run: BranchRun,
-    keys: Vec<Option<CacheKey>>,
+    keys: Vec<CacheKey>,
+}
+
+/// Pictures that are about to, each to a layer of its own.
+#[derive(Default)]
+struct Group {
+    keys: Vec<CacheKey>,
+    images: Vec<(Arc<BranchEncoding>, usize)>,
 }
 
 impl Entailments {
@@ -63,11 +66,9 @@ impl Entailments {
         self.deferred.retain(|judging| keep(judging.id));
         let deferred = &self.deferred;
         for Resumed { run, keys } in &mut self.resumed {
-            for key in keys.iter_mut() {
-                key.take_if(|key| deferred.iter().all(|judging| !judging.waits_for(key)));
-            }
-            run.cancel_rows(|row| keys[row].is_none());
+            run.cancel_rows(|row| deferred.iter().all(|judging| !judging.waits_for(&keys[row])));
         }
+        self.resumed.retain(|resumed| !resumed.run.is_finished());
     }
 
     /// Has those who wait for a picture read it by the next step.
@@ -89,7 +90,7 @@ impl Judging {
     /// Whether this answer is not given.
     fn defers(&self, answer: &ScoredAnswer) -> bool {
         let depth = self.image().exit().into();
-        self.before.is_none()
+        self.first.is_none()
             && self
                 .deferral
                 .as_ref()
@@ -116,8 +117,8 @@ impl BatchOfa {
         for (mut judging, answer) in ready.into_iter().zip(answers) {
             match answer {
                 Ok(answer) if judging.defers(&answer) => {
-                    let image = Arc::clone(judging.image());
-                    judging.before = Some(Before { answer, image });
+                    let (image, decoder) = (judging.image().exit().layer, answer.exit.layer);
+                    judging.first = Some((FirstReading { image, decoder }, answer.cost));
                     deferred.push(judging);
                 }
                 Ok(answer) => report.finished.push(self.judged(judging, answer)),
@@ -154,32 +155,23 @@ impl BatchOfa {
     /// many answers wait for it.
     fn defer(&self, set: &mut Entailments, deferred: Vec<Judging>) {
         // By the layer at which they left: those go on together.
-        let mut groups: BTreeMap<usize, Vec<(CacheKey, usize, Arc<BranchEncoding>)>> =
-            BTreeMap::new();
+        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
         for judging in deferred {
-            let Some((deferral, key)) = &judging.deferral else { continue };
+            let (deferral, key) = judging.deferral.as_ref().expect("only those are deferred");
             if let Some(known) = self.images().get(key) {
                 set.ready.push(judging.about(known));
                 continue;
             }
-            let image = Arc::clone(judging.image());
-            let group = groups.entry(image.exit().layer).or_default();
-            let goes_on =
-                set.resumed.iter().any(|resumed| resumed.keys.contains(&Some(key.clone())));
-            if !goes_on && group.iter().all(|(other, ..)| other != key) {
-                group.push((key.clone(), deferral.image, image));
+            if set.deferred.iter().all(|other| !other.waits_for(key)) {
+                let image = Arc::clone(judging.image());
+                let group = groups.entry(image.exit().layer).or_default();
+                group.keys.push(key.clone());
+                group.images.push((image, deferral.image));
             }
             set.deferred.push(judging);
         }
-        for group in groups.into_values() {
-            let (mut keys, mut depths, mut images) = (Vec::new(), Vec::new(), Vec::new());
-            for (key, depth, image) in group {
-                keys.push(Some(key));
-                depths.push(depth);
-                images.push(image);
-            }
-            let run = self.model.resume_images(&images, &depths);
-            set.resumed.extend(run.map(|run| Resumed { run, keys }));
+        for Group { keys, images } in groups.into_values() {
+            set.resumed.push(Resumed { run: self.model.resume_images(&images), keys });
         }
     }
 
@@ -189,9 +181,9 @@ impl BatchOfa {
         for Resumed { run, keys } in &mut resumed {
             let Some(layer) = self.layer(Branch::Image, run) else { continue };
             for (row, image) in layer.exited {
-                let (Some(key), image) = (keys[row].take(), Arc::new(image)) else { continue };
-                set.hand_out(&key, &image);
-                self.keep_image(key, image);
+                let image = Arc::new(image);
+                set.hand_out(&keys[row], &image);
+                self.keep_image(keys[row].clone(), image);
             }
         }
         resumed.retain(|resumed| !resumed.run.is_finished());
@@ -202,12 +194,11 @@ impl BatchOfa {
     fn judged(&self, judging: Judging, mut answer: ScoredAnswer) -> (RequestId, Reply) {
         let (macs, words) = (self.model.macs(), &self.folder.settings.answers);
         let trace = EncoderTrace::new(&judging.parts, macs);
-        let first = judging.before.map(|before| {
+        let first = judging.first.map(|(first, cost)| {
             // The text's keys and values are there already.
             let text = judging.parts.iter().skip(1).map(|part| part.tokens()).sum();
-            answer.cost.read_before(&before.answer.cost, macs.cross_keys_values(text));
-            let (image, decoder) = (before.image.exit().layer, before.answer.exit.layer);
-            FirstReading { image, decoder }
+            answer.cost.read_before(&cost, macs.cross_keys_values(text));
+            first
         });
         (judging.id, Reply::Entailment(Entailment::new((answer, first), trace, words)))
     }

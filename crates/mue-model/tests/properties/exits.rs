@@ -62,7 +62,8 @@ proptest! {
             model.encode_all(model.begin_images(pixels(&requests, model.device()), policies))
         };
         let early: Vec<_> = pictures(left).into_iter().map(Arc::new).collect();
-        let run = model.resume_images(&early, &vec![depth; early.len()]).unwrap();
+        let early: Vec<_> = early.into_iter().map(|image| (image, depth)).collect();
+        let run = model.resume_images(&early);
         let further = model.encode_all(run);
         for (further, straight) in further.iter().zip(pictures(depth)) {
             prop_assert_eq!(further.exit(), straight.exit());
