@@ -80,8 +80,8 @@ impl BatchOfa {
         }
     }
 
-    /// Answers the entailments that have joined, has the pictures of deferred ones go on by a layer, and
-    /// decodes one token of every caption.
+    /// Answers the entailments that have joined and has the pictures of deferred ones go on by a layer;
+    /// beside that, decodes one token of every caption.
     pub(super) fn decode_step(&self, set: &mut DecodeSet) -> DecodeReport<Self> {
         let mut report = DecodeReport {
             layer_rows: Vec::new(),
@@ -89,9 +89,12 @@ impl BatchOfa {
             finished: Vec::new(),
             failed: Vec::new(),
         };
-        self.judge(&mut set.entailments, &mut report);
-        if !set.run.is_finished() {
-            let step = self.model.decode_token(&mut set.run);
+        let DecodeSet { entailments, run, .. } = set;
+        let ((), token) = self.model.both(
+            || self.judge(entailments, &mut report),
+            || (!run.is_finished()).then(|| self.model.decode_token(run)),
+        );
+        if let Some(step) = token {
             let active = active_rows(&step.requests);
             self.computed(step.layer_rows.into_iter().zip(active), &mut report);
             self.gathered(Branch::Decoder, set.run.take_gathering());
