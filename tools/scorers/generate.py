@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the fixtures of mue-eval's scorers into a folder. The README says how to set it up."""
+"""Writes the fixtures of mue-scores into a folder. The README says how to set it up."""
 import json
 import pathlib
 import sys

@@ -102,8 +102,8 @@ pub trait BatchModel: Sized {
         streams: &dyn Fn(RequestId) -> bool,
     );
 
-    /// Decodes one token of every row, or does something else of as little that its answer needs. Not
-    /// called on an empty set.
+    /// Decodes one token of every row, or does something else that its answer needs, of no more work
+    /// than a cohort's layer. Not called on an empty set.
     fn decode(&mut self, set: &mut Self::DecodeSet) -> DecodeReport<Self>;
 
     /// Runs one encoder layer and decodes one token of every row. The two touch different requests,

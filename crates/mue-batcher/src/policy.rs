@@ -6,7 +6,7 @@ pub enum Policy {
     /// Rows leave and join after every step, and newcomers encode while the others decode.
     Continuous {
         /// Encoder steps for each token, which is decoded beside the last of them: what a token can
-        /// be delayed by, and by a cohort's start.
+        /// be delayed by, and by a cohort's start and what the model does in a decode step besides.
         encode_steps_max: u32,
         /// Decode steps in a row while a cohort could start: what a newcomer can be delayed by.
         decode_steps_max: u32,

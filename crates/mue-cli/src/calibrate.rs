@@ -167,7 +167,7 @@ fn print(
             out,
             "| {:.4} | {:.4} | {:.1}% | {layers} | `{}`{chosen} |",
             point.retention,
-            point.retention_low,
+            point.promise(),
             100.0 * (1.0 - point.macs / point.macs_full),
             serde_json::to_string(&point.exits)?
         )?;

@@ -30,11 +30,11 @@ Measure a model at full depth and with exits, in one run.
 Quality, layers and multiply-accumulates are of all samples. The wall-clock of one request
 is the median over the first samples (--timed), full depth and exits taking turns, without
 the image cache; samples per second are batched as the server does. Intervals are 95%, by
-bootstrap over the samples.
+bootstrap over the pictures.
 
 --frontier compares exit rules on the same weights: static truncation at every depth, MuE as
-published, similarity per layer, top probability, entropy (DeeBERT), patience (PABEE), and
-the points of the model's calibration. What each family does best at a level of quality is
+published, similarity per layer, top probability, entropy (DeeBERT), patience (PABEE), for
+entailment top probability with unsure answers deferred, and the points of the model's calibration. What each family does best at a level of quality is
 chosen on the --tune data and then run on --data. --row adds another model's full depth and
 MuE's rule, such as an ablation's.";
 
@@ -67,7 +67,8 @@ pub(crate) struct EvalArgs {
     /// Compare exit rules: static truncation, MuE, and other signals
     #[arg(long, requires = "tune")]
     frontier: bool,
-    /// Data on which each rule's operating points are chosen; not that of --data
+    /// Data on which each rule's operating points are chosen; not that of --data (scenes that were written
+    /// to files are not known again)
     #[arg(long, value_name = "DATA", requires = "frontier")]
     tune: Option<DataSpec>,
     /// Split to take of a --tune file that holds several; may be repeated

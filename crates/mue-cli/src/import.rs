@@ -32,7 +32,8 @@ const EXAMPLES: &str = "\
 Examples:
   mue import ./ofa-base-caption --out ofa-base
   mue import caption_base_best.pt --tokenizer OFA/utils/BPE --out ofa-base
-  mue import mue_caption.pt --tokenizer OFA/utils/BPE --encoding decomposed --out mue-base";
+  mue import mue_caption.pt --tokenizer OFA/utils/BPE --encoding decomposed \\
+    --no-image-relative-bias --out mue-base";
 
 /// Convert an OFA or MuE checkpoint into a model folder
 #[derive(Debug, Args)]
@@ -49,7 +50,9 @@ pub(crate) struct ImportArgs {
     /// Configuration [default: config.json beside the weights, else read off them]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Height and width of the pictures in pixels [default: as mue.json beside the weights says, else 480]
+    /// Height and width of the pictures in pixels, as the model was trained: published OFA captioning and
+    /// SNLI-VE models take 480, the pretrained ofa-base 384, ofa-tiny 256 [default: as mue.json beside the
+    /// weights says, else 480]
     #[arg(long, value_name = "PIXELS")]
     image_size: Option<usize>,
     /// How image and text are encoded [default: as mue.json beside the weights says, else joint]
@@ -125,23 +128,37 @@ fn import(args: &ImportArgs) -> anyhow::Result<Imported> {
 fn beside(source: &Path) -> &Path {
     match source.is_dir() {
         true => source,
-        false => source.parent().unwrap_or(Path::new(".")),
+        false => match source.parent() {
+            Some(folder) if folder != Path::new("") => folder,
+            _ => Path::new("."),
+        },
     }
 }
 
 fn config(args: &ImportArgs, weights: &CanonicalWeights) -> anyhow::Result<OfaConfig> {
+    let read = |file: &Path| {
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    };
     let own = beside(&args.source).join("config.json");
-    let file = args.config.clone().or_else(|| own.is_file().then_some(own));
-    let mut config = match file {
-        Some(file) => {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("cannot read {}", file.display()))?;
-            OfaConfig::from_json(&text)?
-        }
+    let text = match &args.config {
+        Some(file) => Some(read(file)?),
+        None if own.is_file() => Some(read(&own)?).filter(|text| is_of_ofa(text)),
+        None => None,
+    };
+    let mut config = match text {
+        Some(text) => OfaConfig::from_json(&text)?,
         None => OfaConfig::from_dimensions(&InferredDimensions::infer(&weights.tensors)?)?,
     };
     config.image_relative_bias &= !args.no_image_relative_bias;
     Ok(config)
+}
+
+/// Whether a `config.json` is about OFA: others lie beside checkpoints too.
+fn is_of_ofa(text: &str) -> bool {
+    // What cannot be read is left to whoever reads it.
+    serde_json::from_str(text).map_or(true, |config: serde_json::Value| {
+        config.get("d_model").is_some() || config.get("model_type").is_some_and(|it| it == "ofa")
+    })
 }
 
 /// Builds the model once, so that weights of another model are refused before they are written.

@@ -1,23 +1,22 @@
-//! `mue info`: what a model folder holds.
+//! `mue info`: what a model holds.
 
 use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
-use mue_engine::{Calibration, ExitRules, ModelSettings, TaskCalibration};
-use mue_model::weights::Checkpoint;
-use mue_model::{Grid, MacModel, OfaConfig};
+use mue_engine::{
+    Calibration, ExitRules, ModelFolder, ModelSettings, ModelSource, TaskCalibration,
+};
+use mue_model::{Grid, MacModel};
 use serde::Serialize;
 
 use crate::error::user_error;
-use crate::model_files::{SETTINGS, read_calibration, read_settings};
 
-/// Say what a model folder holds
+/// Say what a model holds
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// Model folder, as `mue import` writes it
-    model: PathBuf,
+    /// Model folder, as `mue import` writes it [default: the demo model in this binary]
+    model: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,34 +46,36 @@ struct Macs {
     head_token: u64,
 }
 
-/// Reads the folder and prints what it holds.
+/// Opens the model and prints what it holds.
 pub(crate) fn run(args: &InfoArgs, out: &mut dyn Write) -> anyhow::Result<()> {
-    let info = read(args).map_err(|error| {
-        let what = format!("cannot read the model {}", args.model.display());
-        user_error(error.context(what), "give the folder that `mue import` wrote")
+    let source = args.model.clone().map_or(ModelSource::Demo, ModelSource::Folder);
+    let info = read(&source).map_err(|error| {
+        let error = error.context(format!("cannot read the model {source}"));
+        user_error(error, "give the folder that `mue import` wrote")
     })?;
     match args.json {
         true => writeln!(out, "{}", serde_json::to_string_pretty(&info)?)?,
-        false => print(out, args, &info)?,
+        false => print(out, &source, &info)?,
     }
     Ok(())
 }
 
-fn read(args: &InfoArgs) -> anyhow::Result<Info> {
-    let path = args.model.join("config.json");
-    let config = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let config = OfaConfig::from_json(&config)?;
-    let settings = read_settings(&args.model.join(SETTINGS))?;
-    let calibration = read_calibration(&args.model)?.unwrap_or_default();
-    let file = args.model.join("model.safetensors");
-    let weights = Checkpoint::open(&file)?.into_canonical()?;
-    let macs = MacModel::new(&config)?;
+fn read(source: &ModelSource) -> anyhow::Result<Info> {
+    let folder = ModelFolder::open(source.clone())?;
+    let (config, settings) = (folder.config(), folder.settings().clone());
+    let macs = MacModel::new(config)?;
     let grid = Grid::of_pixels(settings.image_size, settings.image_size);
     let source = grid.tokens();
+    let weights = folder.weights().values();
+    let (parameters, bytes) = weights.fold((0, 0), |(parameters, bytes), tensor| {
+        (
+            parameters + tensor.element_count(),
+            bytes + (tensor.element_count() * tensor.dtype().size()) as u64,
+        )
+    });
     Ok(Info {
-        parameters: weights.tensors.values().map(|tensor| tensor.element_count()).sum(),
-        bytes: std::fs::metadata(&file)?.len(),
+        parameters,
+        bytes,
         d_model: config.d_model,
         encoder_layers: config.encoder_layers,
         decoder_layers: config.decoder_layers,
@@ -88,14 +89,14 @@ fn read(args: &InfoArgs) -> anyhow::Result<Info> {
             head_token: macs.head(),
         },
         settings,
-        calibration,
+        calibration: folder.calibration().clone(),
     })
 }
 
-fn print(out: &mut dyn Write, args: &InfoArgs, info: &Info) -> anyhow::Result<()> {
+fn print(out: &mut dyn Write, source: &ModelSource, info: &Info) -> anyhow::Result<()> {
     let mega = |macs: u64| macs as f64 / 1e6;
     let Info { settings, calibration, macs, .. } = info;
-    writeln!(out, "{}", args.model.display())?;
+    writeln!(out, "{source}")?;
     writeln!(
         out,
         "  {:.1} M parameters, {:.1} MB; width {}, {} + {} layers, {} token ids",
@@ -141,9 +142,8 @@ fn exits(stated: Option<&ExitRules>, found: &TaskCalibration) -> anyhow::Result<
         };
         return Ok(format!("full depth ({why})"));
     };
-    let promise = found
-        .point_of(rules)
-        .map(|point| format!(" ({:.1}% promised)", 100.0 * point.retention_low));
+    let promise =
+        found.point_of(rules).map(|point| format!(" ({:.2}% promised)", 100.0 * point.promise()));
     Ok(serde_json::to_string(rules)? + &promise.unwrap_or_default())
 }
 
@@ -174,7 +174,7 @@ mod tests {
         found.points.push(point);
         assert_eq!(said(&found), "full depth (none keep what was to be promised)");
         found.auto = Some(rules.clone());
-        assert!(said(&found).ends_with(" (97.8% promised)"), "{}", said(&found));
+        assert!(said(&found).ends_with(" (97.80% promised)"), "{}", said(&found));
         let stated = ExitRules { image: BranchRule::Fixed(1), ..ExitRules::default() };
         assert_eq!(exits(Some(&stated), &found).unwrap(), serde_json::to_string(&stated).unwrap());
     }

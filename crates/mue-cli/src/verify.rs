@@ -80,7 +80,7 @@ pub(crate) fn run(args: &VerifyArgs, out: &mut dyn Write) -> anyhow::Result<()> 
         named.map(|promise| verdict(args, &engine, promise)).collect::<Result<Vec<_>, _>>()?;
     let broken = verdicts.iter().find(|verdict| {
         let least = verdict.confidence * verdict.retention.len() as f64;
-        (verdict.kept as f64) < least - 1e-9
+        verdict.samples >= verdict.fresh && (verdict.kept as f64) < least - 1e-9
     });
     let ending = broken
         .map_or(Ok(()), |verdict| Err(anyhow!("the promise for {} is not kept", verdict.task)));
@@ -107,7 +107,7 @@ fn verdict(
     (task, point): (TaskArg, &OperatingPoint),
 ) -> anyhow::Result<Verdict> {
     let exit = args.model.exit();
-    let (promise, confidence, fresh) = (point.retention_low, point.confidence, point.fresh);
+    let (promise, confidence, fresh) = (point.promise(), point.confidence, point.fresh);
     let samples = args.count.map_or(fresh, |count| count as usize);
     let mut retentions = Vec::new();
     let beyond = args.seed.checked_add(args.seeds).ok_or_else(|| {

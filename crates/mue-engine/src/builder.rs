@@ -53,6 +53,7 @@ impl Builder {
             folder: Arc::clone(&self.folder),
             images: Mutex::new(ImageCache::new(self.settings.image_cache_bytes_max)),
             observer: Arc::clone(&self.observer),
+            cohort_rows_max: self.settings.batcher.cohort_rows_max,
         };
         // After a panic too: the cache starts empty.
         let usage = model.images().usage();

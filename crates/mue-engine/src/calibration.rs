@@ -59,6 +59,15 @@ pub struct OperatingPoint {
     pub samples: usize,
 }
 
+impl OperatingPoint {
+    /// What is promised, as it is told: rounded down to four places, so that what was told can be
+    /// asked for.
+    pub fn promise(&self) -> f64 {
+        // A bound of few places is not a number of binary ones.
+        (self.retention_low * 1e4 + 1e-6).floor() / 1e4
+    }
+}
+
 /// What bounds were about before files said so.
 fn fresh() -> usize {
     1000
@@ -146,7 +155,6 @@ impl BranchRule {
             Self::Similarity(thresholds) => BranchPolicy::Similarity(SimilarityRule {
                 thresholds: thresholds.clone(),
                 schedule: Schedule::Constant,
-                layers_min: 1,
             }),
             Self::Decay { threshold, beta, tau, tokens_max } => {
                 let (beta, tau, tokens_max) = (*beta, *tau, *tokens_max);

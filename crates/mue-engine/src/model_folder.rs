@@ -1,12 +1,13 @@
 //! A model folder: everything that a model needs, from one place.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use mue_data::Tokenizer;
-use mue_model::weights::{Checkpoint, LoadError};
+use mue_model::weights::{Checkpoint, LoadError, RawTensor};
 use mue_model::{Ofa, OfaConfig, RunOptions};
 
 use serde::de::DeserializeOwned;
@@ -254,6 +255,11 @@ impl ModelFolder {
             }
             ModelSource::Demo => "demo".into(),
         }
+    }
+
+    /// The weights as they are stored, by name.
+    pub fn weights(&self) -> &BTreeMap<String, RawTensor> {
+        self.weights.tensors()
     }
 
     /// The model's dimensions.

@@ -1,7 +1,7 @@
 //! A model at full depth and with exits, in one run.
 
 use mue_data::datasets::SampleText;
-use mue_engine::{Engine, ExitChoice, Reply};
+use mue_engine::{Engine, ExitChoice, OperatingPoint, Reply};
 
 use crate::answers::Way;
 use crate::measure::{
@@ -59,7 +59,11 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
     let timed = by_picture(&answers.pictures, pairs(clock(1), clock(0)));
     let bootstrap = &plan.bootstrap;
     let intervals = Intervals {
-        retention: measure::retention(bootstrap, &of_pictures(pairs(samples(1), samples(0))))?,
+        retention: measure::retention(
+            bootstrap,
+            &of_pictures(pairs(samples(1), samples(0))),
+            plan.exit == ExitChoice::Off,
+        )?,
         macs_saved: saved(bootstrap.ratio(&of_pictures(pairs(costs(1), costs(0))))?),
         wall_saved: saved(bootstrap.median_ratio(&timed)?),
     };
@@ -72,8 +76,11 @@ pub fn evaluate(engine: &Engine, data: &EvalData, plan: &Plan) -> Result<Evaluat
         left_out: data.left_out(),
         disputed: data.dataset().disputed(),
     };
-    let canonical = canonical_cider_d(&answers.truths)?;
-    let promised = promised(engine, data.task(), &plan.exit).map(|point| point.retention_low);
+    let canonical = match data.dataset().is_scenes() {
+        true => canonical_cider_d(&answers.truths)?,
+        false => None,
+    };
+    let promised = promised(engine, data.task(), &plan.exit).map(OperatingPoint::promise);
     let sides = (side(0), exit);
     let report = TaskReport::new(sides, (intervals, layers_saved), (counts, encoding), canonical);
     Ok(Evaluation { report: TaskReport { promised, ..report }, answers })

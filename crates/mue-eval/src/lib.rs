@@ -44,12 +44,8 @@ pub use frontier::{
     Comparison, Contender, Frontier, FrontierPlan, GridPoint, Row, Rule, findings, frontier,
 };
 pub use measure::ExitLayers;
-pub use mue_scores::{
-    CaptionCorpus, CaptionSample, CaptionScores, CiderCorpus, CiderScore, SampleScores, ScoreError,
-    score_captions, tokenize,
-};
+pub use mue_scores::{CaptionSample, ScoreError};
 pub use promise::promised;
 pub use quality::{ByLabel, Quality, Scored, score};
-pub use random::Random;
 pub use report::{Counts, Intervals, Report, Side, TaskReport, TaskResult};
 pub use results::{write_references, write_results};

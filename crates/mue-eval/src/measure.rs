@@ -120,14 +120,30 @@ pub(crate) fn sums_by_picture(pictures: &[String], pairs: Vec<Pair>) -> Vec<Pair
     by_picture(pictures, pairs).iter().map(|group| sum(group)).collect()
 }
 
-/// A model without a single right answer has nothing to keep.
+/// What is kept, of the sums over pictures; none by a model without a single right answer.
+///
+/// Where exits hardly ever change an answer, few draws hold such a picture, and an interval of the
+/// samples alone would be too narrow, of data without a change a point. So the low end is that with one
+/// picture more on which all is lost, the high end with one more that exits alone have right. What is
+/// compared with itself keeps all, and there is no doubt.
 pub(crate) fn retention(
     bootstrap: &Bootstrap,
-    pairs: &[Pair],
+    pictures: &[Pair],
+    is_itself: bool,
 ) -> Result<Option<Interval>, BootstrapError> {
-    match bootstrap.ratio(pairs) {
+    let with = |[value, baseline]: [f64; 2]| {
+        let one_more = [pictures, &[Pair { value, baseline }]].concat();
+        bootstrap.ratio(&one_more)
+    };
+    let typical = mean(pictures.iter().map(|picture| picture.baseline));
+    match bootstrap.ratio(pictures) {
         Err(BootstrapError::NoBaseline) => Ok(None),
-        interval => interval.map(Some),
+        found if is_itself => found.map(Some),
+        found => {
+            let low = with([0.0, typical])?.low;
+            let high = with([typical, 0.0])?.high;
+            Ok(Some(Interval { low, high, ..found? }))
+        }
     }
 }
 
@@ -172,6 +188,22 @@ mod tests {
             let saved = layers.saved(task, Encoding::Joint);
             assert!((saved - (1.0 - 4.0 / 6.0)).abs() < 1e-12, "1 and 3 of 3 each: {saved}");
         }
+    }
+
+    #[test]
+    fn data_without_a_change_does_not_say_that_there_is_none() {
+        let bootstrap = Bootstrap { draws: 1_000, confidence: 0.95, seed: 1 };
+        let of = |pictures: &[Pair]| retention(&bootstrap, pictures, false).unwrap();
+        let same = vec![Pair { value: 1.0, baseline: 1.0 }; 1_000];
+        let Interval { estimate, low, high } = of(&same).unwrap();
+        assert_eq!(estimate, 1.0);
+        // Of 1,000 samples, up to three of the one that was added are drawn in 97.5% of the cases.
+        assert!((0.996..0.998).contains(&low) && (1.002..1.004).contains(&high), "{low} {high}");
+        let fewer = of(&same[..100]).unwrap();
+        assert!(fewer.low < 0.98 && fewer.high > 1.02, "{fewer:?}");
+        let all = Some(Interval { estimate: 1.0, low: 1.0, high: 1.0 });
+        assert_eq!(retention(&bootstrap, &same, true), Ok(all));
+        assert_eq!(of(&[Pair { value: 1.0, baseline: 0.0 }]), None, "nothing to keep");
     }
 
     #[test]

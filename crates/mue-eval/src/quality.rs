@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use mue_data::datasets::SampleText;
 use mue_engine::{Label, Reply};
+use mue_scores::CaptionCorpus;
 use serde::Serialize;
 
-use crate::{
-    CaptionCorpus, EntailmentSample, EvalError, LabelScores, ScoreError, score_entailment,
-};
+use crate::{EntailmentSample, EvalError, LabelScores, ScoreError, score_entailment};
 
 /// The scores of a set of replies.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -29,7 +28,7 @@ pub enum Quality {
     Caption {
         /// CIDEr-D: what COCO publishes as "CIDEr", from 0 to 10.
         cider_d: f64,
-        /// Share of captions that are the canonical one, word for word.
+        /// Share of captions that are, word for word, the canonical one: the first reference.
         exact_match: f64,
         /// BLEU-1 to BLEU-4.
         bleu: [f64; 4],
@@ -107,7 +106,7 @@ fn score_captions(truths: &[SampleText], ways: &[Vec<Reply>]) -> Result<Vec<Scor
         let scores = corpus.score(&texts)?;
         let quality = Quality::Caption {
             cider_d: scores.cider_d,
-            exact_match: scores.canonical_match,
+            exact_match: scores.exact_match,
             bleu: scores.bleu,
             rouge_l: scores.rouge_l,
             cider: scores.cider,

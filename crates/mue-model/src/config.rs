@@ -185,7 +185,19 @@ impl OfaConfig {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        self.stem_blocks()?;
+        if self.stem_blocks()?.contains(&0) {
+            return Err(ConfigError::Dimension("a stage of resnet_layers must not be 0".into()));
+        }
+        if !(self.attn_scale_factor > 0.0 && self.attn_scale_factor.is_finite()) {
+            return Err(ConfigError::Dimension("attn_scale_factor must be above 0".into()));
+        }
+        for (name, value) in
+            [("layer_norm_eps", self.layer_norm_eps), ("batch_norm_eps", self.batch_norm_eps)]
+        {
+            if !(value >= 0.0 && value.is_finite()) {
+                return Err(ConfigError::Dimension(format!("{name} must not be below 0")));
+            }
+        }
         for (name, value) in [
             ("vocab_size", self.vocab_size),
             ("d_model", self.d_model),
@@ -250,6 +262,10 @@ mod tests {
             r#"{"encoder_layers": 0}"#,
             r#"{"vocab_size": 2}"#,
             r#"{"token_bucket_size": 1}"#,
+            r#"{"resnet_layers": [1, 2, 0]}"#,
+            r#"{"attn_scale_factor": 0.0}"#,
+            r#"{"layer_norm_eps": -1e-5}"#,
+            r#"{"batch_norm_eps": -1e-5}"#,
         ] {
             assert!(OfaConfig::from_json(text).is_err(), "{text}");
         }

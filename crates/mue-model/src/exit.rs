@@ -52,9 +52,9 @@ pub enum BranchPolicy {
     },
     /// MuE: as soon as a layer's output hardly differs from its input.
     Similarity(SimilarityRule),
-    /// As soon as the layer's most probable answer is strictly more probable than a threshold
-    /// (the softmax response of CALM, section 3.4). The decoder's alone, as are those below: an
-    /// encoder branch has no answer, and runs to the end.
+    /// As soon as the layer's most probable answer is strictly more probable than a threshold (CALM's
+    /// softmax response is the distance of the two most probable ones). The decoder's alone, as are
+    /// those below: an encoder branch has no answer, and runs to the end.
     TopProbability {
         /// As in [`SimilarityRule::thresholds`]; from 1 on, a layer is not even asked.
         thresholds: Vec<f32>,
@@ -78,20 +78,17 @@ pub enum BranchPolicy {
 /// Exit after layer i when `cos(H_i, H_{i-1})` is strictly greater than a threshold.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimilarityRule {
-    /// One threshold for all layers, or one per layer (the last one holds for those beyond).
+    /// One threshold for all layers, or one per layer (the last one holds for those beyond). A layer
+    /// with one above 1 is never left after.
     pub thresholds: Vec<f32>,
     /// How the threshold changes over the decoder's steps.
     pub schedule: Schedule,
-    /// No exit before this layer, counted from 1. For users of this crate: the exit rules of
-    /// `calibration.json` and of requests have no word for it, and say the same by a first threshold
-    /// that no cosine exceeds.
-    pub layers_min: usize,
 }
 
 impl SimilarityRule {
     /// One threshold for every layer and step.
     pub fn constant(threshold: f32) -> Self {
-        Self { thresholds: vec![threshold], schedule: Schedule::Constant, layers_min: 1 }
+        Self { thresholds: vec![threshold], schedule: Schedule::Constant }
     }
 }
 
@@ -153,8 +150,7 @@ impl BranchPolicy {
                 Self::Full | Self::Watch => false,
                 Self::Fixed { layers } => signal.layer >= *layers,
                 Self::Similarity(rule) => {
-                    signal.layer >= rule.layers_min
-                        && signal.similarity.is_some_and(|s| s > rule.threshold(signal))
+                    signal.similarity.is_some_and(|similarity| similarity > rule.threshold(signal))
                 }
                 Self::TopProbability { thresholds } => signal
                     .prediction
@@ -212,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn thresholds_may_differ_by_layer_and_wait_for_a_minimum_depth() {
-        let rule = SimilarityRule { thresholds: vec![0.9, 0.5], layers_min: 2, ..constant(0.0) };
+    fn thresholds_may_differ_by_layer() {
+        let rule = SimilarityRule { thresholds: vec![2.0, 0.5], ..constant(0.0) };
         let policy = BranchPolicy::Similarity(rule);
-        assert!(!policy.exits(signal(1, 0, 0.99)));
+        assert!(!policy.exits(signal(1, 0, 1.0)), "no cosine exceeds it");
         assert!(policy.exits(signal(2, 0, 0.6)));
         assert!(policy.exits(signal(3, 0, 0.6)), "the last threshold holds for deeper layers");
     }

@@ -57,7 +57,7 @@ pub use model::{DecoderState, Execution, Network, Ofa, RunOptions};
 pub use prediction::Prediction;
 pub use rows::{RowIndex, SelectRows};
 pub use score_bias::ScoreBias;
-pub use search::{Advance, BeamSearch, Hypothesis, NonFiniteLogits, SearchSettings, SpecialTokens};
+pub use search::{Hypothesis, NonFiniteLogits, SearchSettings, SpecialTokens};
 pub use source::{Branch, BranchEncoding, BranchExit, Source};
 pub use stem::{Stem, StemKernels};
 pub use trace::DecoderCost;

@@ -80,7 +80,7 @@ struct Candidate {
 
 /// What follows from one step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Advance {
+pub(crate) enum Advance {
     /// Row `i` of the next step continues row `parents[i]` of this one.
     Continue {
         /// One parent per live beam.
@@ -92,7 +92,7 @@ pub enum Advance {
 
 /// The search of one request.
 #[derive(Clone, Debug)]
-pub struct BeamSearch {
+pub(crate) struct BeamSearch {
     settings: SearchSettings,
     special: SpecialTokens,
     beams: Vec<Beam>,
@@ -101,23 +101,23 @@ pub struct BeamSearch {
 
 impl BeamSearch {
     /// A search that has generated nothing yet and has one row.
-    pub fn new(settings: SearchSettings, special: SpecialTokens) -> Self {
+    pub(crate) fn new(settings: SearchSettings, special: SpecialTokens) -> Self {
         let start = Beam { tokens: Vec::new(), log_probs: Vec::new(), cumulative: 0.0 };
         Self { settings, special, beams: vec![start], finished: Vec::new() }
     }
 
     /// Rows that the next step computes: one at first, then one per beam.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.beams.len()
     }
 
     /// Tokens generated so far.
-    pub fn step(&self) -> usize {
+    pub(crate) fn step(&self) -> usize {
         self.beams.first().map_or(0, |beam| beam.tokens.len())
     }
 
     /// The last `count` tokens of each row, the start token included, padded in front.
-    pub fn prefixes(&self, count: usize, pad: u32) -> impl Iterator<Item = Vec<u32>> {
+    pub(crate) fn prefixes(&self, count: usize, pad: u32) -> impl Iterator<Item = Vec<u32>> {
         let bos = self.special.bos;
         self.beams.iter().map(move |beam| {
             let missing = count.saturating_sub(beam.tokens.len() + 1);
@@ -128,12 +128,12 @@ impl BeamSearch {
     }
 
     /// The best live hypothesis' tokens.
-    pub fn best_tokens(&self) -> &[u32] {
+    pub(crate) fn best_tokens(&self) -> &[u32] {
         self.beams.first().map_or(&[], |beam| &beam.tokens)
     }
 
     /// Finished hypotheses, best first.
-    pub fn into_hypotheses(mut self) -> Vec<Hypothesis> {
+    pub(crate) fn into_hypotheses(mut self) -> Vec<Hypothesis> {
         self.finished.sort_by(|a, b| b.score.total_cmp(&a.score));
         self.finished
     }
@@ -147,7 +147,7 @@ impl BeamSearch {
     /// # Errors
     ///
     /// If a logit is NaN or positive infinity, or no token of a row has any probability.
-    pub fn advance(&mut self, logits: &[&[f32]]) -> Result<Advance, NonFiniteLogits> {
+    pub(crate) fn advance(&mut self, logits: &[&[f32]]) -> Result<Advance, NonFiniteLogits> {
         let step = self.step();
         let mut candidates = Vec::new();
         for (beam, row) in logits.iter().enumerate() {

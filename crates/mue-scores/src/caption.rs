@@ -51,10 +51,8 @@ pub struct SampleScores {
     pub cider: f64,
     /// CIDEr-D: what COCO publishes as "CIDEr".
     pub cider_d: f64,
-    /// Whether it is, word for word, one of the references.
-    pub is_exact: bool,
     /// Whether it is, word for word, the first reference.
-    pub is_canonical: bool,
+    pub is_exact: bool,
 }
 
 /// The scores of a set of captions.
@@ -71,10 +69,8 @@ pub struct CaptionScores {
     pub cider: f64,
     /// Mean CIDEr-D: what COCO publishes as "CIDEr".
     pub cider_d: f64,
-    /// Share of captions that are one of their references.
+    /// Share of captions that are, word for word, their first reference.
     pub exact_match: f64,
-    /// Share of captions that are their first reference.
-    pub canonical_match: f64,
     /// Per sample, in the order given, for resampling.
     pub samples: Vec<SampleScores>,
 }
@@ -149,8 +145,7 @@ impl CaptionCorpus {
             rouge_l: rouge_l(candidate, references),
             cider: cider.cider,
             cider_d: cider.cider_d,
-            is_exact: references.iter().any(|reference| reference == candidate),
-            is_canonical: references[0] == candidate,
+            is_exact: references[0] == candidate,
         };
         (counts, scores)
     }
@@ -167,7 +162,6 @@ impl CaptionScores {
             cider: mean(|s| s.cider),
             cider_d: mean(|s| s.cider_d),
             exact_match: mean(|s| f64::from(u8::from(s.is_exact))),
-            canonical_match: mean(|s| f64::from(u8::from(s.is_canonical))),
             samples,
         }
     }
@@ -216,7 +210,6 @@ mod tests {
         let references = ["a ring".to_owned(), "one ring".to_owned()];
         let corpus = CaptionCorpus::new(&[&references, &references, &references]).unwrap();
         let scores = corpus.score(&["A ring.", "One ring.", "two rings"]).unwrap();
-        assert!((scores.exact_match - 2.0 / 3.0).abs() < 1e-12);
-        assert!((scores.canonical_match - 1.0 / 3.0).abs() < 1e-12);
+        assert!((scores.exact_match - 1.0 / 3.0).abs() < 1e-12);
     }
 }

@@ -113,10 +113,13 @@ pub(crate) struct TaskExitsJson {
 pub(crate) struct PointJson {
     /// Quality relative to full depth.
     retention: f64,
-    /// What it is at least, with the stated confidence.
+    /// What it is at least of so many `fresh` samples: at a confidence of 0.95, on all but one of 20 sets of
+    /// them.
     retention_low: f64,
     /// Confidence of that bound, 0 to 1.
     confidence: f64,
+    /// How many fresh samples the bound is about.
+    fresh: usize,
     /// Mean multiply-accumulates of a request.
     macs: f64,
     /// The same at full depth.
@@ -185,6 +188,7 @@ impl TaskExitsJson {
                 retention: point.retention,
                 retention_low: point.retention_low,
                 confidence: point.confidence,
+                fresh: point.fresh,
                 macs: point.macs,
                 macs_full: point.macs_full,
                 data: point.data.clone(),

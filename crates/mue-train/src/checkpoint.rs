@@ -96,14 +96,14 @@ pub fn saved_recipe(folder: &Path) -> Result<Option<TrainConfig>, ResumeError> {
     Ok(state.map(|state| state.config))
 }
 
-/// Makes sure that the run in a folder, if there is one, was made by this recipe.
+/// Makes sure that the run in a folder was made by this recipe; false if there is no checkpoint.
 ///
 /// # Errors
 ///
 /// If it was made by another, one that differs in more than `[run]`, or no checkpoint can be read.
-pub fn check_recipe(folder: &Path, recipe: &TrainConfig) -> Result<(), ResumeError> {
+pub fn check_recipe(folder: &Path, recipe: &TrainConfig) -> Result<bool, ResumeError> {
     let checkpoints = Checkpoints::of_run(folder);
-    checkpoints.newest(|path| state_by(path, recipe), &mut |_| {}).map(|_| ())
+    Ok(checkpoints.newest(|path| state_by(path, recipe), &mut |_| {})?.is_some())
 }
 
 /// The checkpoints of a run.

@@ -64,14 +64,15 @@ pub(crate) fn saturate(
     Ok(())
 }
 
-/// Poisson arrivals; latency counts from when a request was due, not from when it was submitted.
+/// Poisson arrivals, others in each round; latency counts from when a request was due, not from when
+/// it was submitted.
 pub(crate) fn at_rate(
     engine: &Engine,
     requests: Vec<Request>,
-    rate: f64,
+    (rate, round): (f64, u64),
     measured: &mut Measured,
 ) -> anyhow::Result<()> {
-    let arrivals = arrivals(rate, requests.len() as u64);
+    let arrivals = arrivals(rate, round);
     let start = Instant::now();
     let mut pending = Vec::with_capacity(requests.len());
     for (request, after) in requests.into_iter().zip(arrivals) {

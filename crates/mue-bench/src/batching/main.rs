@@ -85,12 +85,12 @@ fn main() -> anyhow::Result<()> {
     let loads = std::iter::once(None).chain(args.rates.iter().copied().map(Some));
     for rate in loads {
         let mut measured = vec![Measured::default(); engines.len()];
-        for round in 0..args.rounds {
+        for round in 0..args.rounds as u64 {
             for ((engine, _), measured) in engines.iter().zip(&mut measured) {
-                let requests = requests::make(engine, mix, args.requests, round as u64)?;
+                let requests = requests::make(engine, mix, args.requests, round)?;
                 match rate {
                     None => load::saturate(engine, requests, args.callers, measured)?,
-                    Some(rate) => load::at_rate(engine, requests, rate, measured)?,
+                    Some(rate) => load::at_rate(engine, requests, (rate, round), measured)?,
                 }
             }
         }

@@ -2,8 +2,8 @@
 //!
 //! It does what `mue-engine`'s does on a device that does one thing at a time, as a GPU: a layer and
 //! a token take turns, where a CPU would do both at once. Pictures and texts of a cohort run side by side, entailments
-//! that have joined are answered before the captions' next token, and a row is computed at the
-//! layers that it needs and no others.
+//! that have joined are answered before the captions' next token, none of them deferred, and a row is
+//! computed at the layers that it needs and no others.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -195,14 +195,17 @@ fn passed_over(error: ResumeError) {
 /// none is overwritten.
 fn check_folder(args: &TrainArgs, recipe: &TrainConfig) -> anyhow::Result<()> {
     if args.resume {
-        return check_recipe(&args.out, recipe).map_err(|error| match error {
-            ResumeError::Recipe { .. } => {
-                user_error(error, "resume with that recipe, or choose another --out")
+        return match check_recipe(&args.out, recipe) {
+            Ok(true) => Ok(()),
+            // Whoever resumes does not mean to begin, let alone to lose the model that lies there.
+            Ok(false) => Err(no_checkpoint(&args.out)),
+            Err(error @ ResumeError::Recipe { .. }) => {
+                Err(user_error(error, "resume with that recipe, or choose another --out"))
             }
-            other => other.into(),
-        });
+            Err(other) => Err(other.into()),
+        };
     }
-    if args.out.join("checkpoints").exists() {
+    if !matches!(saved_recipe(&args.out), Ok(None)) {
         let error = anyhow::anyhow!("{} holds a run already", args.out.display());
         return Err(user_error(error, "add --resume to go on with it, or choose another --out"));
     }

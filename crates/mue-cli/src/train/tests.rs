@@ -61,6 +61,20 @@ fn the_folder_is_looked_at_before_the_data() {
 }
 
 #[test]
+fn nothing_is_resumed_where_no_run_is_and_no_model_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let kept = folder.join("out/model/mine.txt");
+    std::fs::create_dir_all(folder.join("out/model")).unwrap();
+    std::fs::write(&kept, "mine").unwrap();
+    let scenes = "train = \"scenes:seed=1,count=4,split=train\"\n";
+    let resumed = TrainArgs { resume: true, ..args(folder, "joint", scenes) };
+    let error = run(&resumed, &mut Vec::new()).unwrap_err();
+    assert!(format!("{error:#}").contains("holds no checkpoint"), "{error:#}");
+    assert_eq!(std::fs::read_to_string(kept).unwrap(), "mine");
+}
+
+#[test]
 fn one_picture_with_captions_is_too_few_to_be_rewarded_by() {
     let folder = tempfile::tempdir().unwrap();
     let scene = "train = \"scenes:seed=1,count=1,split=train\"\n[self_critical]\nweight = 1.0\n";

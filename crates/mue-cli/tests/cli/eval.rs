@@ -41,6 +41,7 @@ fn full_depth_and_exits_are_measured_in_one_run() {
     let (captions, labels) = (&report["caption"], &report["entailment"]);
     assert!(captions["full"]["quality"]["cider_d"].is_f64());
     assert!(captions["full"]["quality"]["exact_match"].is_f64());
+    assert!(captions["canonical_cider_d"].is_f64());
     assert!(labels["full"]["quality"]["accuracy"].is_f64());
     assert!(!labels["full"]["quality"]["families"].as_object().unwrap().is_empty());
     let confusion = labels["exit"]["quality"]["confusion"].as_object().unwrap();
@@ -123,7 +124,10 @@ fn what_was_calibrated_is_how_the_model_exits() {
         let report: Value = serde_json::from_str(&text).unwrap();
         report["entailment"]["promised"].clone()
     };
-    assert_eq!((promised("mue"), promised("off")), (mue["retention_low"].clone(), Value::Null));
+    // Told to four places, never more than is promised.
+    let told = promised("mue").as_f64().unwrap();
+    assert!((0.0..1e-4).contains(&(mue["retention_low"].as_f64().unwrap() - told)), "{told}");
+    assert_eq!(promised("off"), Value::Null);
 }
 
 #[test]
@@ -208,7 +212,7 @@ fn a_split_of_a_file_is_measured_and_what_cannot_be_read_is_said() {
     let report: Value = serde_json::from_str(stdout(&found)).unwrap();
     assert_eq!(report["caption"]["samples"], 3);
     assert_eq!(report["data"], "dataset.json (test)");
-    assert!(report["caption"]["canonical_cider_d"].is_f64());
+    assert!(report["caption"]["canonical_cider_d"].is_null(), "files have no canonical captions");
     let tune = ["--frontier", "--tune", "./dataset.json", "--tune-split"];
     let both = output(&[&borne[..], &tune, &["test"]].concat());
     assert!(stderr(&both).contains("samples in common"), "{}", stderr(&both));

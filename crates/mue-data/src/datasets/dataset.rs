@@ -118,6 +118,11 @@ impl Dataset {
         }
     }
 
+    /// Whether the samples are made-up scenes.
+    pub fn is_scenes(&self) -> bool {
+        matches!(self.content, Content::Scenes { .. })
+    }
+
     /// Splits that were taken of a file that tells them apart; none of other data.
     pub fn splits(&self) -> &[String] {
         &self.splits

@@ -1,7 +1,6 @@
 //! Entailments of a decode set. Each is answered in one pass; where that answer is not sure enough, its
 //! picture goes on, a layer with each step, and it is answered again.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mue_batcher::{DecodeReport, RequestId};
@@ -21,9 +20,9 @@ use crate::observer::Branch;
 pub(super) struct Entailments {
     /// Read by the next step.
     ready: Vec<Judging>,
-    /// Deferred until their pictures have gone on.
+    /// Deferred until their pictures have gone on, the first one first.
     deferred: Vec<Judging>,
-    resumed: Vec<Resumed>,
+    resumed: Option<Resumed>,
 }
 
 /// One of them.
@@ -41,18 +40,11 @@ pub(super) struct Judging {
     pub(super) first: Option<(FirstReading, DecoderCost)>,
 }
 
-/// Pictures that go on together, and under which keys. Each has somebody who waits for it among the
-/// deferred, or is cancelled.
+/// Pictures that go on together, each to a layer of its own, and under which keys. Each has somebody
+/// who waits for it among the deferred, or is cancelled.
 struct Resumed {
     run: BranchRun,
     keys: Vec<CacheKey>,
-}
-
-/// Pictures that are about to, each to a layer of its own.
-#[derive(Default)]
-struct Group {
-    keys: Vec<CacheKey>,
-    images: Vec<(Arc<BranchEncoding>, usize)>,
 }
 
 impl Entailments {
@@ -65,10 +57,10 @@ impl Entailments {
         self.ready.retain(|judging| keep(judging.id));
         self.deferred.retain(|judging| keep(judging.id));
         let deferred = &self.deferred;
-        for Resumed { run, keys } in &mut self.resumed {
+        if let Some(Resumed { run, keys }) = &mut self.resumed {
             run.cancel_rows(|row| deferred.iter().all(|judging| !judging.waits_for(&keys[row])));
         }
-        self.resumed.retain(|resumed| !resumed.run.is_finished());
+        self.resumed.take_if(|resumed| resumed.run.is_finished());
     }
 
     /// Has those who wait for a picture read it by the next step.
@@ -113,19 +105,17 @@ impl BatchOfa {
             return;
         }
         let answers = self.read(&ready, report);
-        let mut deferred = Vec::new();
         for (mut judging, answer) in ready.into_iter().zip(answers) {
             match answer {
                 Ok(answer) if judging.defers(&answer) => {
                     let (image, decoder) = (judging.image().exit().layer, answer.exit.layer);
                     judging.first = Some((FirstReading { image, decoder }, answer.cost));
-                    deferred.push(judging);
+                    self.defer(set, judging);
                 }
                 Ok(answer) => report.finished.push(self.judged(judging, answer)),
                 Err(error) => report.failed.push((judging.id, error)),
             }
         }
-        self.defer(set, deferred);
     }
 
     /// One pass over prefixes.
@@ -151,43 +141,42 @@ impl BatchOfa {
         self.model.finish_answers(run)
     }
 
-    /// Has the pictures of deferred answers begin to go on, unless they do or have: each once, however
-    /// many answers wait for it.
-    fn defer(&self, set: &mut Entailments, deferred: Vec<Judging>) {
-        // By the layer at which they left: those go on together.
-        let mut groups: BTreeMap<usize, Group> = BTreeMap::new();
-        for judging in deferred {
-            let (deferral, key) = judging.deferral.as_ref().expect("only those are deferred");
-            if let Some(known) = self.images().get(key) {
-                set.ready.push(judging.about(known));
-                continue;
-            }
-            if set.deferred.iter().all(|other| !other.waits_for(key)) {
-                let image = Arc::clone(judging.image());
-                let group = groups.entry(image.exit().layer).or_default();
-                group.keys.push(key.clone());
-                group.images.push((image, deferral.image));
-            }
-            set.deferred.push(judging);
-        }
-        for Group { keys, images } in groups.into_values() {
-            set.resumed.push(Resumed { run: self.model.resume_images(&images), keys });
+    /// Has an entailment wait until its picture has gone on, unless it has.
+    fn defer(&self, set: &mut Entailments, judging: Judging) {
+        let (_, key) = judging.deferral.as_ref().expect("only those are deferred");
+        match self.images().get(key) {
+            Some(known) => set.ready.push(judging.about(known)),
+            None => set.deferred.push(judging),
         }
     }
 
-    /// One layer of the pictures that go on.
+    /// One layer of the pictures that go on. While they do others wait, so that a step has no more of
+    /// them than a cohort has, and those who wait go on together.
     fn go_on(&self, set: &mut Entailments) {
-        let mut resumed = std::mem::take(&mut set.resumed);
-        for Resumed { run, keys } in &mut resumed {
-            let Some(layer) = self.layer(Branch::Image, run) else { continue };
-            for (row, image) in layer.exited {
-                let image = Arc::new(image);
-                set.hand_out(&keys[row], &image);
-                self.keep_image(keys[row].clone(), image);
+        let resumed = set.resumed.take().or_else(|| self.resume(&set.deferred));
+        let Some(Resumed { mut run, keys }) = resumed else { return };
+        let layer = self.layer(Branch::Image, &mut run);
+        for (row, image) in layer.into_iter().flat_map(|layer| layer.exited) {
+            let image = Arc::new(image);
+            set.hand_out(&keys[row], &image);
+            self.keep_image(keys[row].clone(), image);
+        }
+        set.resumed = Some(Resumed { run, keys }).filter(|resumed| !resumed.run.is_finished());
+    }
+
+    /// Has pictures begin to go on: the first one's that waits and those that left where it did, each
+    /// once, however many wait for it.
+    fn resume(&self, deferred: &[Judging]) -> Option<Resumed> {
+        let left_at = deferred.first()?.image().exit().layer;
+        let (mut keys, mut images) = (Vec::new(), Vec::new());
+        for judging in deferred.iter().filter(|it| it.image().exit().layer == left_at) {
+            let (deferral, key) = judging.deferral.as_ref().expect("only those are deferred");
+            if keys.len() < self.cohort_rows_max && !keys.contains(key) {
+                keys.push(key.clone());
+                images.push((Arc::clone(judging.image()), deferral.image));
             }
         }
-        resumed.retain(|resumed| !resumed.run.is_finished());
-        set.resumed = resumed;
+        Some(Resumed { run: self.model.resume_images(&images), keys })
     }
 
     /// An answer, with what was deferred for it.

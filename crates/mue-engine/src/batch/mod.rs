@@ -32,6 +32,8 @@ pub struct BatchOfa {
     /// Locked, because encoding shares it with decoding, which looks in here for deferred answers.
     pub(crate) images: Mutex<ImageCache>,
     pub(crate) observer: Arc<dyn EngineObserver>,
+    /// Pictures that may go on together for deferred answers, as many as may encode together.
+    pub(crate) cohort_rows_max: usize,
 }
 
 impl BatchOfa {

@@ -20,7 +20,8 @@ fn model(encoding: Encoding) -> BatchOfa {
     let device = DeviceChoice::Flex.open().unwrap();
     let model = folder.load(&device, crate::EngineSettings::default().options).unwrap();
     let images = Mutex::new(ImageCache::new(0));
-    BatchOfa { model, folder: Arc::new(folder), images, observer: Arc::new(NoObserver) }
+    let (folder, observer) = (Arc::new(folder), Arc::new(NoObserver));
+    BatchOfa { model, folder, images, observer, cohort_rows_max: 8 }
 }
 
 /// All of one shade.
@@ -217,36 +218,45 @@ impl EngineObserver for ImageRows {
     }
 }
 
-#[test]
-fn a_deferred_picture_goes_on_while_somebody_waits_for_it() {
-    let mut model = model(Encoding::Decomposed);
+/// A model whose image rows are counted.
+fn counting() -> (BatchOfa, Arc<ImageRows>) {
     let counted = Arc::new(ImageRows::default());
-    model.observer = Arc::clone(&counted) as Arc<dyn EngineObserver>;
+    let observer = Arc::clone(&counted) as Arc<dyn EngineObserver>;
+    (BatchOfa { observer, ..model(Encoding::Decomposed) }, counted)
+}
+
+/// A question about a picture, whose first answer is deferred.
+fn deferred(model: &BatchOfa, id: u64, (shade, text): (f32, &str)) -> (RequestId, Request) {
     let rules = ExitRules {
         image: BranchRule::Fixed(1),
         deferral: Some(Deferral { below: 2.0, image: 5 }),
         ..ExitRules::default()
     };
-    let ask = |model: &BatchOfa, id: u64, text: &str| {
-        let (image, choice) = (picture(model, 0.3), ExitChoice::Rules(rules.clone()));
-        (RequestId::from(id), model.folder.entailment(image, choice, (None, text)).unwrap())
-    };
-    let encoded = |model: &mut BatchOfa, asked: Vec<(RequestId, Request)>| {
-        let count = asked.len();
-        let (cohort, _) = model.begin_encode(asked);
-        encode_rest(model, cohort, count).1
-    };
-    let (circle, squares) = ("there is a red circle", "there are two squares");
-    let two = vec![ask(&model, 0, circle), ask(&model, 1, squares)];
+    let (image, choice) = (picture(model, shade), ExitChoice::Rules(rules));
+    (RequestId::from(id), model.folder.entailment(image, choice, (None, text)).unwrap())
+}
+
+fn encoded(model: &mut BatchOfa, asked: Vec<(RequestId, Request)>) -> Vec<(RequestId, Encoded)> {
+    let count = asked.len();
+    let (cohort, _) = model.begin_encode(asked);
+    encode_rest(model, cohort, count).1
+}
+
+fn finished(report: DecodeReport<BatchOfa>) -> Vec<u64> {
+    report.finished.into_iter().map(|(id, _)| id.into()).collect()
+}
+
+#[test]
+fn a_deferred_picture_goes_on_while_somebody_waits_for_it() {
+    let (mut model, counted) = counting();
+    let (circle, squares) = ((0.3, "there is a red circle"), (0.3, "there are two squares"));
+    let two = vec![deferred(&model, 0, circle), deferred(&model, 1, squares)];
     let two = encoded(&mut model, two);
-    let late = vec![ask(&model, 2, circle)];
+    let late = vec![deferred(&model, 2, circle)];
     let late = encoded(&mut model, late);
     counted.0.store(0, Ordering::Relaxed);
     let rows = || counted.0.load(Ordering::Relaxed);
     let mut set = model.begin_decode();
-    let finished = |report: DecodeReport<BatchOfa>| -> Vec<u64> {
-        report.finished.into_iter().map(|(id, _)| id.into()).collect()
-    };
 
     model.join(&mut set, two, &|_| false);
     for expected in [0, 1, 2] {
@@ -270,4 +280,27 @@ fn a_deferred_picture_goes_on_while_somebody_waits_for_it() {
     }
     assert_eq!(finished(model.decode(&mut set)), [2], "it goes on anew for who comes later");
     assert_eq!(rows(), 3 + 4);
+}
+
+#[test]
+fn no_more_deferred_pictures_go_on_at_a_time_than_a_cohort_has() {
+    let (mut model, counted) = counting();
+    model.cohort_rows_max = 2;
+    let text = "there is a red circle";
+    let asked = [0.1, 0.2, 0.1, 0.3].iter().zip(0..);
+    let asked = asked.map(|(shade, id)| deferred(&model, id, (*shade, text))).collect();
+    let asked = encoded(&mut model, asked);
+    counted.0.store(0, Ordering::Relaxed);
+    let mut set = model.begin_decode();
+    model.join(&mut set, asked, &|_| false);
+    let mut steps = Vec::new();
+    for _ in 0..9 {
+        let mut answered = finished(model.decode(&mut set));
+        answered.sort_unstable();
+        steps.push((counted.0.swap(0, Ordering::Relaxed), answered));
+    }
+    let none = |rows| (rows, Vec::new());
+    let two = [none(0), none(2), none(2), none(2), (2, vec![0, 1, 2])];
+    let one = [none(1), none(1), none(1), (1, vec![3])];
+    assert_eq!(steps, [&two[..], &one].concat());
 }

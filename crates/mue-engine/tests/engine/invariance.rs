@@ -102,6 +102,24 @@ fn undecided(exit: &ExitTrace, policy: &ExitPolicy) -> bool {
         || exit.predictions.iter().zip(0..).any(|(it, step)| sure(it, step))
 }
 
+/// Whether it hung on rounding that an answer was deferred, or where it was first read: of a first
+/// reading no signals are noted.
+fn deferred_apart(replies: [&Reply; 2], exit: &ExitRules) -> bool {
+    let hangs = |reply: &Reply| match (reply, exit.deferral) {
+        (Reply::Entailment(given), Some(Deferral { below, .. })) => {
+            let probability = given.scores.iter().copied().fold(0.0, f32::max);
+            (probability - below).abs() < UNDECIDED
+        }
+        _ => false,
+    };
+    match replies.map(|reply| reply.exit().deferred) {
+        [Some(one), Some(other)] => one != other,
+        [Some(_), None] => hangs(replies[1]),
+        [None, Some(_)] => hangs(replies[0]),
+        [None, None] => false,
+    }
+}
+
 pub(crate) fn same(alone: &Reply, together: &Reply) -> Result<(), TestCaseError> {
     let layers = |reply: &Reply| {
         let exit = reply.exit();
@@ -135,7 +153,10 @@ fn flips(
     for ((request, exit), together) in asked.zip(together) {
         let alone = replies(single, vec![request]).remove(0);
         let (verdict, policy) = (same(&alone, together), exit.policy().unwrap());
-        match undecided(alone.exit(), &policy) || undecided(together.exit(), &policy) {
+        let hangs = undecided(alone.exit(), &policy)
+            || undecided(together.exit(), &policy)
+            || deferred_apart([&alone, together], &exit);
+        match hangs {
             true => flips += usize::from(verdict.is_err()),
             false => verdict?,
         }

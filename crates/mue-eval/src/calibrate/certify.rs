@@ -23,8 +23,9 @@ use crate::{Bootstrap, BootstrapError, EvalData, EvalError, Pair, answer, score}
 
 const DRAWS: usize = 4_000;
 
-/// The highest confidence that so many draws can tell of: ten of them lie beyond its bound.
-pub const CONFIDENCE_MAX: f64 = 1.0 - 10.0 / DRAWS as f64;
+/// The highest confidence that so many draws can tell of: ten of them lie beyond its rarest bound, that of
+/// fresh samples, which leaves a third of what is left of the confidence.
+pub const CONFIDENCE_MAX: f64 = 1.0 - 30.0 / DRAWS as f64;
 
 /// The frontier of quality and compute, from the safest rules to the cheapest.
 pub(super) fn ladder(trials: Vec<Trial>, plan: &CalibrationPlan) -> Vec<Trial> {

@@ -85,7 +85,8 @@ pub(super) fn measure(
     for (way, entry) in entries.into_iter().enumerate() {
         let (scored, replies) = (&scores[way], &answers.replies[way]);
         let samples = pairs(scored.samples.iter().copied(), scores[0].samples.iter().copied());
-        let retention = retention(&plan.bootstrap, &sums_by_picture(&answers.pictures, samples))?;
+        let samples = sums_by_picture(&answers.pictures, samples);
+        let retention = retention(&plan.bootstrap, &samples, way == 0)?;
         let exit_layers = ExitLayers::of(replies);
         let encoding = entry.contender.engine.model().settings().encoding;
         let kept = retention.map(|interval| interval.estimate);

@@ -148,7 +148,7 @@ pub(super) fn comparison(report: &TaskReport) -> Vec<Vec<String>> {
         rows.push(vec![name.to_owned(), cell(full), cell(exit), compared]);
     };
     let share = |interval, what: &str| format!("{} {what}", spread(interval));
-    let promised = |low| format!(", {} promised", percent(low));
+    let promised = |low| format!(", {:.2}% promised", 100.0 * low);
     let promised = report.promised.map(promised).unwrap_or_default();
     let kept = intervals.retention.map(|it| share(it, "kept") + &promised);
     let kept = kept.unwrap_or_else(|| "nothing to keep".into());

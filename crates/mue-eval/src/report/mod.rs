@@ -79,8 +79,8 @@ pub struct TaskReport {
     pub full: Side,
     /// With exits.
     pub exit: Side,
-    /// CIDEr-D of the canonical captions (each sample's first reference) themselves; none of
-    /// entailments.
+    /// CIDEr-D of the canonical captions (each sample's first reference) themselves; of scenes alone,
+    /// since no other data has captions that are above the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical_cider_d: Option<f64>,
     /// Quality with exits relative to full depth; none if full depth has no quality at all.

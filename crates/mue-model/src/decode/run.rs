@@ -46,13 +46,8 @@ pub(super) struct Request {
 }
 
 impl DecoderRun {
-    /// Requests that still decode.
-    pub fn requests(&self) -> usize {
-        self.requests.len()
-    }
-
     /// Rows that the next step computes at layer 1.
-    pub fn rows(&self) -> usize {
+    fn rows(&self) -> usize {
         self.requests.iter().map(|request| request.search.rows()).sum()
     }
 

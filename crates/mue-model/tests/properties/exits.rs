@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mue_model::{BranchPolicy, ExitPolicy, Ofa};
+use mue_model::{BranchPolicy, ExitPolicy, Ofa, SimilarityRule};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
@@ -64,11 +64,27 @@ proptest! {
         let early: Vec<_> = pictures(left).into_iter().map(Arc::new).collect();
         let early: Vec<_> = early.into_iter().map(|image| (image, depth)).collect();
         let run = model.resume_images(&early);
-        let further = model.encode_all(run);
-        for (further, straight) in further.iter().zip(pictures(depth)) {
+        let (further, straight) = (model.encode_all(run), pictures(depth));
+        prop_assert_eq!(further.len(), straight.len());
+        for (further, straight) in further.iter().zip(straight) {
             prop_assert_eq!(further.exit(), straight.exit());
             let difference = (further.states() - straight.states()).abs().max();
             prop_assert!(difference.into_scalar::<f32>() < 1e-6);
+        }
+    }
+
+    /// What is told of a picture that has gone on is by what it left first.
+    #[test]
+    fn a_picture_that_goes_on_keeps_its_similarities((seed, requests) in requests(2)) {
+        let model = model(seed);
+        let at_once = BranchPolicy::Similarity(SimilarityRule::constant(-2.0));
+        let policies = vec![at_once; requests.len()];
+        let run = model.begin_images(pixels(&requests, model.device()), policies);
+        let early: Vec<_> = model.encode_all(run).into_iter().map(|it| (Arc::new(it), LAYERS)).collect();
+        for (further, (early, _)) in model.encode_all(model.resume_images(&early)).iter().zip(&early) {
+            prop_assert_eq!((early.exit().layer, early.exit().similarities.len()), (1, 1));
+            prop_assert_eq!(further.exit().layer, LAYERS);
+            prop_assert_eq!(&further.exit().similarities, &early.exit().similarities);
         }
     }
 
@@ -83,7 +99,7 @@ proptest! {
         }
     }
 
-    /// Per-layer thresholds, a schedule and a least depth: the row leaves where a reading of the
+    /// Per-layer thresholds and a schedule: the row leaves where a reading of the
     /// noted similarities says.
     #[test]
     fn rows_leave_where_their_similarities_say((seed, requests) in requests(4)) {

@@ -101,7 +101,7 @@ pub(crate) fn first_exit(
         }
     };
     (1..=noted.len())
-        .find(|layer| *layer >= rule.layers_min && f64::from(noted[layer - 1]) > threshold(*layer))
+        .find(|layer| f64::from(noted[layer - 1]) > threshold(*layer))
         .unwrap_or(layers)
 }
 
@@ -187,12 +187,9 @@ fn schedule() -> impl Strategy<Value = Schedule> {
 }
 
 fn branch() -> impl Strategy<Value = BranchPolicy> {
-    let rule = (vec(0.5f32..1.0, 1..=LAYERS), schedule(), 1..=LAYERS);
-    let rule = rule.prop_map(|(thresholds, schedule, layers_min)| SimilarityRule {
-        thresholds,
-        schedule,
-        layers_min,
-    });
+    let threshold = prop_oneof![9 => 0.5f32..1.0, 1 => Just(2.0)];
+    let rule = (vec(threshold, 1..=LAYERS), schedule());
+    let rule = rule.prop_map(|(thresholds, schedule)| SimilarityRule { thresholds, schedule });
     prop_oneof![
         1 => Just(BranchPolicy::Full),
         1 => (1..=LAYERS).prop_map(|layers| BranchPolicy::Fixed { layers }),

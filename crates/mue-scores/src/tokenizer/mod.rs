@@ -5,7 +5,7 @@
 //! is a scanner: at each place the rule that sees furthest wins, the earlier rule on a tie, and
 //! some rules look at characters beyond the token they cut. The rules here are a scanner of our own,
 //! written from what a later public specification of that tokenizer says and from what version
-//! 3.4.1 does, and pinned by the latter (`mue-eval/tests/fixtures/tokenizer.json`).
+//! 3.4.1 does, and pinned by the latter (`mue-scores/tests/fixtures/tokenizer.json`).
 //!
 //! # What it does
 //!

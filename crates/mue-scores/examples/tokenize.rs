@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
     for caption in io::stdin().lock().lines() {
-        writeln!(out, "{}", mue_eval::tokenize(&caption?).join(" "))?;
+        writeln!(out, "{}", mue_scores::tokenize(&caption?).join(" "))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The scorers against the public `pycocoevalcap`; `tools/scorers` makes the fixtures.
 
-use mue_eval::{CaptionCorpus, tokenize};
+use mue_scores::{CaptionCorpus, tokenize};
 use serde::Deserialize;
 
 /// Sums of floating-point numbers in another order differ by less.
