@@ -48,8 +48,6 @@ test("hypotheses come, go, and are judged as they are typed", async () => {
   assert.equal(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), "Hypothesis 4");
   await page.keyboard.type("there is a large yellow cross");
   await page.waitForSelector(".hypothesis:nth-child(4) .verdict:not([hidden])");
-  await page.fill("#premise", "a picture of shapes");
-  await playground.judged();
   await page.click(".hypothesis:nth-child(1) .remove");
   await playground.judged();
   const shown = await verdicts(playground);
@@ -64,6 +62,47 @@ test("hypotheses come, go, and are judged as they are typed", async () => {
   await playground.judged();
   assert.equal((await verdicts(playground))[2].text, "there is a large yellow cross");
   await playground.close();
+});
+
+test("a sentence that looks like a list is one sentence", async () => {
+  const playground = await open();
+  const { page } = playground;
+  const odd = '["there is a large blue ring", "there is a red circle"]';
+  await page.fill(".hypothesis:nth-child(1) input", odd);
+  await page.waitForFunction((odd) => document.querySelector("#entailment-details").textContent.includes(odd),
+    JSON.stringify(odd).slice(1, -1));
+  await playground.judged();
+  await page.click("#entailment-details summary");
+  const { results } = JSON.parse(await page.textContent("#entailment-details [data-block=JSON]"));
+  const shown = await verdicts(playground);
+  assert.deepEqual(results.map(({ hypothesis, label }) => [hypothesis, label]), shown.map(({ text, label }) => [text, label]));
+  await playground.close();
+});
+
+test("a premise is asked for where the model reads one", async () => {
+  const { models: [model] } = await (await fetch(`${shared.url}/v1/models`)).json();
+  for (const reads of [false, true]) {
+    const playground = await shared.open();
+    const { page } = playground;
+    const asked = [];
+    const models = [{ ...model, reads_premise: reads }];
+    await page.route("**/v1/models", (route) => route.fulfill({ json: { models } }));
+    await page.route("**/v1/entailment", (route) => {
+      asked.push(route.request().postDataBuffer().toString("latin1").includes("a picture of shapes"));
+      return route.continue();
+    });
+    await playground.start();
+    await page.click("#tab-entailment");
+    await playground.judged();
+    assert.equal(await page.isVisible("#premise"), reads);
+    if (reads) {
+      const answered = page.waitForResponse("**/v1/entailment");
+      await page.fill("#premise", "a picture of shapes");
+      await answered;
+    }
+    assert.equal(asked.at(-1), reads);
+    await playground.close();
+  }
 });
 
 test("sliders move the layer of the verdict", async () => {

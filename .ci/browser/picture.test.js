@@ -65,6 +65,25 @@ test("a file that is no picture is refused in words, and the next picture works"
   await playground.close(["the server responded with a status of 422"]);
 });
 
+test("words that are pasted with a picture of them are words", async () => {
+  const playground = await shared.start();
+  const { page } = playground;
+  await page.click("#tab-entailment");
+  await playground.judged();
+  const paste = (selector) => page.$eval(selector, (target) => {
+    const clipboardData = new DataTransfer();
+    clipboardData.items.add("there is a ring", "text/plain");
+    clipboardData.items.add(new File(["no picture"], "words.png", { type: "image/png" }));
+    target.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+  });
+  const before = await page.textContent("#picture-name");
+  await paste(".hypothesis input");
+  assert.equal(await page.textContent("#picture-name"), before);
+  await paste("#drop");
+  assert.match(await page.textContent("#picture-name"), /words.png/);
+  await playground.close(["the server responded with a status of 422", "net::ERR"]);
+});
+
 test("a server that is gone is said to be", async () => {
   const playground = await shared.start();
   const { page } = playground;

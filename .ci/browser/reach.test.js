@@ -150,3 +150,16 @@ async function sound(playground, where) {
   const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`);
   assert.deepEqual(told, [], where);
 }
+
+test("chosen colours leave what the layers' colours say, and what is chosen has an edge", async () => {
+  const playground = await shared.start({ forcedColors: "active" });
+  const { page } = playground;
+  await playground.mode("thresholds");
+  await playground.captioned();
+  const card = await page.$eval(".card", (card) => getComputedStyle(card).backgroundColor);
+  for (const { word, colour } of await playground.tokens()) assert.notEqual(colour, card, word);
+  for (const chosen of ["input:checked + span", "[aria-selected=true]", "[aria-pressed=true]"]) {
+    assert.equal(await page.$eval(chosen, (one) => getComputedStyle(one).outlineStyle), "solid", chosen);
+  }
+  await playground.close();
+});

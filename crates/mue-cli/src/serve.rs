@@ -14,7 +14,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Args;
 use mue_engine::{DeviceChoice, Engine, ModelFolder, ModelSource};
-use mue_server::{App, Config, Listener, Loaded, Metrics, Tls};
+use mue_server::{App, Config, Listener, Loaded, Metrics, Server, Tls};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::filter::Targets;
 
@@ -103,6 +103,7 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     if !unknown.is_empty() {
         tracing::warn!(variables = unknown, "no setting has the name of these variables");
     }
+    open_files_for(config.connections_max);
     mue_engine::set_threads(config.threads).context("cannot start the threads")?;
     let served = run_server(serve(args, config, (pem, tls), out));
     let served = served.context("cannot start the threads")?;
@@ -111,6 +112,24 @@ pub(crate) fn run(args: &ServeArgs, out: &mut dyn Write) -> anyhow::Result<()> {
         exporter.flush();
     }
     served
+}
+
+/// Files that a server opens beside connections: its own, the model's, and those of pictures' hosts.
+const OTHER_FILES: u64 = 256;
+
+/// Lets the process have as many files open as it may have connections; the system's soft limit is mostly
+/// far lower.
+fn open_files_for(connections_max: usize) {
+    let needed = (connections_max as u64).saturating_add(OTHER_FILES);
+    match rlimit::increase_nofile_limit(needed) {
+        Ok(limit) if limit < needed => tracing::warn!(
+            limit,
+            connections_max,
+            "the system lets this process have fewer files open than connections_max needs"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "the limit of open files is not known"),
+    }
 }
 
 /// Opens the model and answers requests, until the process is told to stop.
@@ -124,7 +143,14 @@ async fn serve(
     let mut stops = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let hangups = signal(SignalKind::hangup())?;
     let listener = listen(&config.listen)?;
+    let address = listener.local_addr()?;
     let metrics = Metrics::new()?;
+    // From now on it is alive, however long the model takes.
+    let tcp = tokio::net::TcpListener::from_std(listener)?;
+    let server = match tls.clone() {
+        Some(tls) => Server::start(Listener::tls(tcp, tls), &config),
+        None => Server::start(tcp, &config),
+    };
     let (opening, observer) = (config.clone(), Arc::clone(&metrics));
     let opened = tokio::task::spawn_blocking(move || open(&opening, observer));
     let engine = tokio::select! {
@@ -134,22 +160,19 @@ async fn serve(
             return Ok(());
         }
     };
-    greet(&welcome(&listener, &engine, tls.is_some())?, out)?;
+    let welcome = welcome(address, &engine, tls.is_some());
     let (again, shown) = (args.clone(), tls.clone());
     let app = App::reloadable(engine, config, metrics, move |metrics| {
         reload(&again, shown.as_ref(), metrics).map_err(Into::into)
     });
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    let listener = match tls.clone() {
-        Some(tls) => Listener::tls(listener, tls),
-        None => listener.into(),
-    };
+    server.open(&app);
+    greet(&welcome, out)?;
     if let Some(tls) = tls {
         tokio::spawn(Watch::new(tls, pem).run(Arc::clone(&app)));
     }
     tokio::spawn(reload_at(hangups, Arc::clone(&app)));
     let shutdown = told_to_stop(stops, Arc::clone(&app));
-    mue_server::run(listener, app, shutdown).await.context("the server failed")
+    server.run(app, shutdown).await.context("the server failed")
 }
 
 /// Ends when the process is told to stop. When it is told again, nothing is waited for any more.

@@ -23,7 +23,7 @@ pub struct RgbImage {
 pub struct ImageLimits {
     /// Most bytes of an encoded picture.
     pub bytes_max: usize,
-    /// Most pixels, height times width.
+    /// Most pixels, height times width, of neither more than 65,535.
     pub pixels_max: u64,
 }
 
@@ -57,7 +57,10 @@ pub enum ImageError {
         bytes_max: usize,
     },
     /// The decoded picture would be too large.
-    #[error("the image has {width} x {height} pixels; at most {pixels_max} in all are allowed")]
+    #[error(
+        "the image has {width} x {height} pixels; at most {pixels_max} in all, and {SIDE_MAX} on a side, \
+         are allowed"
+    )]
     Pixels {
         /// Found.
         width: u32,
@@ -79,6 +82,10 @@ pub enum ImageError {
     #[error("the image cannot be decoded")]
     Decode(#[source] image::ImageError),
 }
+
+/// Most pixels of a side, as a JPEG can have. Resizing takes memory by the longer side, so that a line of
+/// few bytes, as compression leaves of it, could take gigabytes.
+const SIDE_MAX: u32 = 65_535;
 
 /// Bytes of memory per pixel that a decoder may take: 16-bit RGBA and a copy.
 const BYTES_PER_PIXEL_MAX: u64 = 16;
@@ -111,7 +118,7 @@ pub fn decode_image(
     let mut decoder = reader.into_decoder().map_err(|error| unreadable(format, error))?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels > limits.pixels_max {
+    if pixels > limits.pixels_max || width.max(height) > SIDE_MAX {
         return Err(ImageError::Pixels { width, height, pixels_max: limits.pixels_max });
     }
     if pixels == 0 {
@@ -206,6 +213,21 @@ mod tests {
         let limits = ImageLimits { bytes_max: 10, ..Default::default() };
         let error = decode_image(&bytes, limits, Orientation::Apply).unwrap_err();
         assert!(matches!(error, ImageError::Bytes { .. }));
+    }
+
+    #[test]
+    fn a_line_may_not_be_longer_than_any_picture() {
+        let decoded = |[width, height]: [u32; 2]| {
+            let mut bytes = Cursor::new(Vec::new());
+            let picture = DynamicImage::new_luma8(width, height);
+            picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+            decode(&bytes.into_inner())
+        };
+        for size in [[SIDE_MAX + 1, 1], [1, SIDE_MAX + 1]] {
+            let error = decoded(size).unwrap_err();
+            assert!(matches!(error, ImageError::Pixels { .. }), "{size:?}: {error}");
+        }
+        assert!(decoded([SIDE_MAX, 1]).is_ok());
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub enum PromptError {
 }
 
 impl Prompts {
+    /// Whether a premise changes what is asked.
+    pub fn reads_premise(&self) -> bool {
+        self.entailment_with_premise.contains("{premise}")
+    }
+
     /// The caption prompt as token ids, with BOS and EOS.
     pub fn caption_ids(&self, tokenizer: &Tokenizer) -> Vec<u32> {
         tokenizer.sequence(&self.caption)

@@ -155,7 +155,7 @@ impl<R> AnswerJson<R> {
         answered: Answered,
         result: impl Fn(usize, Reply) -> Option<R>,
     ) -> Self {
-        let Answered { answers, preprocess, total } = answered;
+        let Answered { answers, preprocess, total, .. } = answered;
         let slowest = answers.iter().max_by_key(|answer| answer.timing.total());
         let (timing, batch) =
             slowest.map_or_else(Default::default, |Answer { timing, batch, .. }| (*timing, *batch));

@@ -83,6 +83,7 @@ pub(crate) struct Accepted {
     tickets: VecDeque<Pending>,
     answers: Vec<Answer<Reply>>,
     arrived: Instant,
+    body: Duration,
     preprocess: Duration,
     #[cfg(feature = "otlp")]
     queued: Instant,
@@ -99,6 +100,8 @@ pub(crate) enum Progress {
 /// Every answer to an order.
 pub(crate) struct Answered {
     pub(crate) answers: Vec<Answer<Reply>>,
+    /// Until the body was there and read.
+    pub(crate) body: Duration,
     pub(crate) preprocess: Duration,
     pub(crate) total: Duration,
 }
@@ -135,6 +138,7 @@ pub(crate) async fn accept(
         tickets,
         answers: Vec::new(),
         arrived,
+        body: started.saturating_duration_since(arrived),
         preprocess,
         #[cfg(feature = "otlp")]
         queued,
@@ -181,9 +185,9 @@ impl Accepted {
             self.answers.push(answer);
             self.tickets.pop_front();
         }
-        let (preprocess, total) = (self.preprocess, self.arrived.elapsed());
+        let (body, preprocess, total) = (self.body, self.preprocess, self.arrived.elapsed());
         let answers = std::mem::take(&mut self.answers);
-        Ok(Progress::Answered(Answered { answers, preprocess, total }))
+        Ok(Progress::Answered(Answered { answers, body, preprocess, total }))
     }
 
     /// Waits for the answers.

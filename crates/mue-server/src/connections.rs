@@ -8,15 +8,15 @@ mod reader;
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use self::reader::Reader;
 use crate::config::Config;
+use crate::front::Front;
 use crate::tls::Tls;
 
 /// How long to wait when the system has no more files to open.
@@ -48,11 +49,15 @@ impl From<TcpListener> for Listener {
     }
 }
 
+/// Where a request comes from: the client, or the last proxy before this server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// How connections are served.
 #[derive(Clone)]
 struct Connection {
     http: http1::Builder,
-    router: Router,
+    front: Front,
     tls: Option<Tls>,
     head_max: Duration,
     stall_max: Duration,
@@ -64,11 +69,11 @@ struct Connection {
 /// Dropping the future closes all of them.
 pub(crate) async fn serve(
     Listener { tcp, tls }: Listener,
-    router: Router,
+    front: Front,
     config: &Config,
     stop: impl Future<Output = ()>,
 ) {
-    let connection = Connection::new(config, router, tls);
+    let connection = Connection::new(config, front, tls);
     let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
     let watch = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
@@ -84,8 +89,8 @@ pub(crate) async fn serve(
             next = next => next,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let served = connection.clone().serve(stream, watch.watcher());
+            Ok((stream, peer)) => {
+                let served = connection.clone().serve((stream, peer), watch.watcher());
                 tasks.spawn(async move {
                     let _place = place;
                     served.await;
@@ -103,34 +108,35 @@ pub(crate) async fn serve(
 }
 
 impl Connection {
-    fn new(config: &Config, router: Router, tls: Option<Tls>) -> Self {
+    fn new(config: &Config, front: Front, tls: Option<Tls>) -> Self {
         let head_max = Duration::from_millis(config.header_ms_max);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(head_max)
             .max_header_size(config.header_bytes_max);
-        Self { http, router, tls, head_max, stall_max: Duration::from_millis(config.write_ms_max) }
+        Self { http, front, tls, head_max, stall_max: Duration::from_millis(config.write_ms_max) }
     }
 
-    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+    async fn serve(self, (stream, peer): (TcpStream, SocketAddr), watcher: Watcher) {
         // Events of a stream are small and should not wait for each other.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
         let stream = Reader::new(stream, self.stall_max);
-        let Some(tls) = &self.tls else { return self.http(stream, watcher).await };
+        let Some(tls) = &self.tls else { return self.http((stream, peer), watcher).await };
         match tokio::time::timeout(self.head_max, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http(stream, watcher).await,
+            Ok(Ok(stream)) => self.http((stream, peer), watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         }
     }
 
-    async fn http<S>(&self, stream: S, watcher: Watcher)
+    async fn http<S>(&self, (stream, peer): (S, SocketAddr), watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
-        let service = TowerToHyperService::new(self.router.clone());
+        let front = self.front.clone();
+        let service = service_fn(move |request| front.clone().answer(request, Peer(peer)));
         let connection = self.http.serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");

@@ -43,7 +43,7 @@ pub(crate) const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAA
             A path that is not here is answered with the problem `not_found` (404), another method of one that \
             is with `method_not_allowed` (405) and the header `allow`.",
     ),
-    servers((url = "/", description = "This server")),
+    servers((url = ".", description = "This server")),
     paths(
         caption::route,
         entailment::route,

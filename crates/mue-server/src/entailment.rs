@@ -37,7 +37,8 @@ pub(crate) struct EntailmentRequest {
     /// Several sentences, instead of `hypothesis`.
     #[schema(min_items = 1)]
     hypotheses: Option<Vec<String>>,
-    /// What is known beside the picture, in words.
+    /// What is known beside the picture, in words. Some models read none (`reads_premise` of `/v1/models`),
+    /// and are asked as if there were none.
     #[schema(min_length = 1)]
     premise: Option<String>,
     /// How to exit; by default, the model's calibrated exits.

@@ -123,6 +123,7 @@ impl Metrics {
             let labels = [("task", task.name()), ("stage", stage)];
             self.histogram(names::STAGE_DURATION, &labels).record(duration);
         };
+        stage("body", answered.body);
         stage("preprocess", answered.preprocess);
         for answer in &answered.answers {
             stage("queue", answer.timing.queue);

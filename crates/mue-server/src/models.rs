@@ -38,6 +38,8 @@ pub(crate) struct ModelJson {
     size: SizeJson,
     /// Whether image and text are encoded together or apart.
     encoding: EncodingJson,
+    /// Whether it reads premises; if not, it is asked as if there were none.
+    reads_premise: bool,
     /// How captions are searched for unless a request says otherwise.
     search: SearchJson,
     /// What it is known to save, by task.
@@ -163,6 +165,7 @@ impl ModelJson {
                 Encoding::Joint => EncodingJson::Joint,
                 Encoding::Decomposed => EncodingJson::Decomposed,
             },
+            reads_premise: settings.prompts.reads_premise(),
             search: SearchJson {
                 beam_size: search.beam_size,
                 max_tokens: search.tokens_max,

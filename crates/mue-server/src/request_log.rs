@@ -16,6 +16,7 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, debug, info, info_span};
 
 use crate::answering::Task;
+use crate::connections::Peer;
 use crate::request_id::RequestId;
 use crate::stream::Streamed;
 
@@ -25,22 +26,36 @@ const PERIODIC: [&str; 3] = ["/health/live", "/health/ready", "/metrics"];
 /// The target of their spans, by which those who collect spans can leave them out.
 pub const PERIODIC_TARGET: &str = "mue_server::periodic";
 
+/// What the route of a request is called that has none.
+const NO_ROUTE: &str = "none";
+
+/// Bytes of a path that is logged because there is no such route.
+const PATH_BYTES_MAX: usize = 100;
+
+/// A path, cut off where it is too long for a line.
+fn beginning(path: &str) -> &str {
+    // The path of an address is ASCII.
+    path.get(..PATH_BYTES_MAX).unwrap_or(path)
+}
+
 /// Logs a request.
 pub(crate) async fn layer(request: Request, next: Next) -> Response {
     let extensions = request.extensions();
     let id = extensions.get::<RequestId>().map(ToString::to_string).unwrap_or_default();
-    let route = extensions.get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    let route = extensions.get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str);
     let quiet = PERIODIC.contains(&route);
-    let method = request.method();
+    let (method, peer) = (request.method(), extensions.get::<Peer>().map(|Peer(peer)| peer.ip()));
+    let peer = peer.map(tracing::field::display);
     let span = match quiet {
         true => {
             let (key, status) = (Empty, Empty);
-            info_span!(target: PERIODIC_TARGET, "request", id, %method, route, key, status)
+            info_span!(target: PERIODIC_TARGET, "request", id, %method, route, peer, key, status)
         }
         false => {
             let task = Task::asked(method, route).map(Task::name);
+            let path = (route == NO_ROUTE).then(|| beginning(request.uri().path()));
             let (key, status, outcome) = (Empty, Empty, Empty);
-            info_span!("request", id, %method, route, task, key, status, outcome)
+            info_span!("request", id, %method, route, path, peer, task, key, status, outcome)
         }
     };
     #[cfg(feature = "otlp")]

@@ -6,15 +6,72 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::app::{App, router};
+use crate::config::Config;
 use crate::connections::{self, Listener};
+use crate::front::{self, Front};
 
 /// How often histograms are brought up to date.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Answers requests until `shutdown`, then drains: readiness goes off, new requests are refused,
-/// and those in flight have `drain_s_max` to finish.
+/// A server that is alive. Until it is [open](Self::open), it is not ready, and whoever asks it something
+/// waits.
+pub struct Server {
+    opens: front::Opens,
+    /// Ends the listening.
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Listens from now on, in a runtime, though what serves may still have to be opened.
+    pub fn start(listener: impl Into<Listener>, config: &Config) -> Self {
+        let (opens, front) = Front::new();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (listener, config) = (listener.into(), config.clone());
+        let task = tokio::spawn(async move {
+            let stopped = async { drop(stopped.await) };
+            connections::serve(listener, front, &config, stopped).await;
+        });
+        Self { opens, stop, task }
+    }
+
+    /// Lets everybody in.
+    pub fn open(&self, app: &Arc<App>) {
+        self.opens.open(router(Arc::clone(app)));
+    }
+
+    /// Opens, and answers requests until `shutdown`, then drains: readiness goes off, new requests are refused,
+    /// and those in flight have `drain_s_max` to finish.
+    ///
+    /// # Errors
+    ///
+    /// If the server dies.
+    pub async fn run(self, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        self.open(&app);
+        let Self { opens: _opens, stop, task: mut server } = self;
+        tokio::select! {
+            ended = &mut server => return Ok(ended?),
+            () = upkeep(&app) => {}
+            () = shutdown => {}
+        }
+        tracing::info!("draining");
+        let patience = app.drain().await;
+        drop(stop);
+        match tokio::time::timeout_at(patience.into(), &mut server).await {
+            Ok(ended) => Ok(ended?),
+            // A client that does not read its answer cannot hold the process.
+            Err(_) => {
+                server.abort();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// As [`Server::run`], of what is open already.
 ///
 /// # Errors
 ///
@@ -24,29 +81,7 @@ pub async fn run(
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (listener, router) = (listener.into(), router(Arc::clone(&app)));
-    let config = app.now().config.clone();
-    let mut server = tokio::spawn(async move {
-        let stopped = async { drop(stopped.await) };
-        connections::serve(listener, router, &config, stopped).await;
-    });
-    tokio::select! {
-        ended = &mut server => return Ok(ended?),
-        () = upkeep(&app) => {}
-        () = shutdown => {}
-    }
-    tracing::info!("draining");
-    let patience = app.drain().await;
-    drop(stop);
-    match tokio::time::timeout_at(patience.into(), &mut server).await {
-        Ok(ended) => Ok(ended?),
-        // A client that does not read its answer cannot hold the process.
-        Err(_) => {
-            server.abort();
-            Ok(())
-        }
-    }
+    Server::start(listener, &app.config()).run(app, shutdown).await
 }
 
 /// Never ends.

@@ -76,7 +76,8 @@ pub(crate) fn respond<A: Serialize>(
         async { Some(next(stream?).await) }.instrument(span.clone())
     });
     let sse = Sse::new(events).keep_alive(KeepAlive::default());
-    let mut response = sse.into_response();
+    // nginx and its kind would hand all events out at once, at the end.
+    let mut response = ([("x-accel-buffering", "no")], sse).into_response();
     response.extensions_mut().insert(Streamed);
     response
 }

@@ -36,18 +36,23 @@ pub(super) fn with_environment(
     variable: impl Fn(&str) -> Option<String>,
 ) -> anyhow::Result<Config> {
     let mut table = Table::try_from(config)?;
-    for (key, value) in &mut table {
+    let keys: Vec<String> = table.keys().cloned().collect();
+    let mut config = config.clone();
+    for key in keys {
         let name = format!("{PREFIX}{}", key.to_uppercase());
         let Some(text) = variable(&name) else { continue };
-        *value = parsed(&text, value).ok_or_else(|| {
-            let error = anyhow!("{name}: {text:?} is no {}", value.type_str());
-            user_error(error, "config/server.toml explains the key of this name")
+        let remedy = "config/server.toml explains the key of this name";
+        let like = &table[&key];
+        let value = parsed(&text, like).ok_or_else(|| {
+            user_error(anyhow!("{name}: {text:?} is no {}", like.type_str()), remedy)
+        })?;
+        table.insert(key, value);
+        // One by one, so that it is known which of them means nothing.
+        config = table.clone().try_into().map_err(|error: toml::de::Error| {
+            user_error(anyhow!("{name}: {}", error.message()), remedy)
         })?;
     }
-    let remedy = "config/server.toml explains every key";
-    table.try_into().map_err(|error: toml::de::Error| {
-        user_error(anyhow!("the environment: {}", error.message()), remedy)
-    })
+    Ok(config)
 }
 
 /// Whether what the environment says can be read.
@@ -176,7 +181,10 @@ mod tests {
         for text in ["many", "-1", "\"8\"", "8 9", ""] {
             let variable = |name: &str| (name == "MUE_ROWS_MAX").then(|| text.to_owned());
             let error = with_environment(&config, variable).unwrap_err().to_string();
-            assert!(error.contains("ROWS_MAX") || error.contains("environment"), "{error}");
+            assert!(error.starts_with("MUE_ROWS_MAX: "), "{error}");
         }
+        let variable = |name: &str| (name == "MUE_LOG_FORMAT").then(|| String::from("JSON"));
+        let error = with_environment(&config, variable).unwrap_err().to_string();
+        assert!(error.starts_with("MUE_LOG_FORMAT: "), "{error}");
     }
 }

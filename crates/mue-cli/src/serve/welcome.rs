@@ -1,28 +1,24 @@
 //! What a server says when it has started.
 
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
 use mue_engine::{BranchRule, Engine, ExitRules};
 
 use crate::output::reader_left;
 
 /// The line that says what is served where.
-pub(super) fn welcome(
-    listener: &TcpListener,
-    engine: &Engine,
-    tls: bool,
-) -> anyhow::Result<String> {
-    let (scheme, address) = (if tls { "https" } else { "http" }, listener.local_addr()?);
+pub(super) fn welcome(address: SocketAddr, engine: &Engine, tls: bool) -> String {
+    let scheme = if tls { "https" } else { "http" };
     let (name, device) = (engine.model().name(), engine.device());
     let threads = mue_engine::threads();
     let (settings, calibration) = (&engine.model().settings().exits, engine.model().calibration());
     let caption = exits(calibration.caption.default_rules(settings.caption.as_ref()));
     let entailment = exits(calibration.entailment.default_rules(settings.entailment.as_ref()));
-    Ok(format!(
+    format!(
         "listening on {scheme}://{address}, model {name}, device {device}, threads {threads}, \
          caption exits {caption}; entailment exits {entailment}"
-    ))
+    )
 }
 
 /// Prints that line, or logs it where whoever started the server has left: others come to ask.

@@ -40,6 +40,9 @@ pub enum ConfigError {
     /// Spans can be sent there neither by HTTP nor by HTTPS.
     #[error("otlp_endpoint: {0:?} is no address such as http://127.0.0.1:4318")]
     Endpoint(String),
+    /// A key would have the limits of one of the entries, and the log would name one of them.
+    #[error("api_keys: {0:?} and {1:?} are the same key")]
+    SameKey(String, String),
     /// A certificate is nothing without its key.
     #[error("tls_certificate and tls_key need each other")]
     HalfTls,
@@ -77,7 +80,18 @@ impl Config {
         if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
             return Err(ConfigError::HalfTls);
         }
+        self.keys_differ()?;
         Ok(self.batcher().validate()?)
+    }
+
+    fn keys_differ(&self) -> Result<(), ConfigError> {
+        let mut keys = self.api_keys.iter();
+        while let Some(key) = keys.next() {
+            if let Some(same) = keys.clone().find(|other| other.sha256 == key.sha256) {
+                return Err(ConfigError::SameKey(key.name.clone(), same.name.clone()));
+            }
+        }
+        Ok(())
     }
 
     fn let_something_through(&self) -> Result<(), ConfigError> {

@@ -89,7 +89,7 @@ fn limits(document: &mut Value, config: &Config, model: &ModelFolder) {
     }
 }
 
-const FORM: &str = "The same as a form: lists are repeated fields, `hypotheses` may be one in JSON. A field that \
+const FORM: &str = "The same as a form: lists are repeated fields, a single `hypotheses` may be one in JSON. A field that \
     is left empty is not given, but for hypotheses. `true` and `false` may be `1` and `0`, and written in any case.";
 
 /// A form has the fields of the JSON request, but for pictures, which are files.

@@ -25,12 +25,14 @@ const SWITCHES: [&str; 2] = ["stream", "trace"];
 pub(super) struct FormFields {
     fields: Map<String, Value>,
     hypotheses_max: usize,
+    /// A field that was a list, as it was written: if there is another, it was a sentence.
+    list: Option<String>,
 }
 
 impl FormFields {
     /// None yet.
     pub(super) fn new(hypotheses_max: usize) -> Self {
-        Self { fields: Map::new(), hypotheses_max }
+        Self { fields: Map::new(), hypotheses_max, list: None }
     }
 
     /// Adds a field, unless it is left empty.
@@ -57,19 +59,26 @@ impl FormFields {
         }
     }
 
-    /// Adds one hypothesis, or those of a list in JSON.
+    /// Adds one hypothesis, or those of a list in JSON if it is the only field: else what is sentence
+    /// and what is answer would not be told apart.
     fn add_hypotheses(&mut self, text: String) -> Result<(), Problem> {
         let most = self.hypotheses_max;
         let list = self.fields.entry(LIST).or_insert_with(|| Value::Array(Vec::new()));
-        if let Value::Array(list) = list {
-            let read = json::texts(&text, most - list.len());
-            let hypotheses = read.unwrap_or_else(|| Ok(vec![text]));
-            let hypotheses = hypotheses.map_err(|_| too_many(LIST, most))?;
-            if list.len() + hypotheses.len() > most {
-                return Err(too_many(LIST, most));
-            }
+        let Value::Array(list) = list else { return Ok(()) };
+        if let Some(first) = self.list.take() {
+            *list = vec![Value::String(first)];
+        } else if list.is_empty()
+            && let Some(read) = json::texts(&text, most)
+        {
+            let hypotheses = read.map_err(|_| too_many(LIST, most))?;
             list.extend(hypotheses.into_iter().map(Value::String));
+            self.list = Some(text);
+            return Ok(());
         }
+        if list.len() >= most {
+            return Err(too_many(LIST, most));
+        }
+        list.push(Value::String(text));
         Ok(())
     }
 }
@@ -155,15 +164,19 @@ mod tests {
     }
 
     #[test]
-    fn hypotheses_are_repeated_or_a_list() {
+    fn hypotheses_are_repeated_or_one_list() {
         let repeated = [("hypotheses", "[a]"), ("hypotheses", "12"), ("hypotheses", "[1]")];
         assert_eq!(read(&repeated), Ok(json!({"hypotheses": ["[a]", "12", "[1]"]})));
         let list = ("hypotheses", r#"["a", "b"]"#);
-        assert_eq!(read(&[list, ("hypotheses", "c")]), Ok(json!({"hypotheses": ["a", "b", "c"]})));
+        assert_eq!(read(&[list]), Ok(json!({"hypotheses": ["a", "b"]})));
+        let sentences = json!({"hypotheses": [list.1, "c", list.1]});
+        assert_eq!(read(&[list, ("hypotheses", "c"), list]), Ok(sentences));
+        let empty = ("hypotheses", "[]");
+        assert_eq!(read(&[empty, empty]), Ok(json!({"hypotheses": ["[]", "[]"]})));
         // Nobody gets as far as the end, which is missing.
         let endless = read(&[("hypotheses", r#"["a", "b", "c", "d", "#)]).unwrap_err();
         assert!(endless.contains("hypotheses occurs more than 3 times"), "{endless}");
-        let refused = read(&[list, list]).unwrap_err();
+        let refused = read(&[("hypotheses", "a"); 4]).unwrap_err();
         assert!(refused.contains("hypotheses occurs more than 3 times"), "{refused}");
         let refused = read(&[("hypothesis", "a"), ("hypothesis", "b")]).unwrap_err();
         assert!(refused.contains("send several as `hypotheses`"), "{refused}");

@@ -29,6 +29,12 @@ export class EntailmentPanel {
     });
   }
 
+  /** Offers what the model reads. */
+  take(model) {
+    find("premise").parentElement.hidden = !model.reads_premise;
+    this.#count();
+  }
+
   /** Takes a sample's sentences, unless there are others. */
   suggest(sample) {
     if (!sample || this.edited) return;
@@ -54,9 +60,11 @@ export class EntailmentPanel {
 
   async #run(signal) {
     const rows = [...this.list.children].filter((row) => sentence(row).value.trim());
-    const fields = rows.map((row) => ["hypotheses", sentence(row).value.trim()]);
+    // One list: a sentence by itself would be read as one if it looked like JSON.
+    const sentences = rows.map((row) => sentence(row).value.trim());
+    const fields = [["hypotheses", JSON.stringify(sentences)]];
     const premise = find("premise").value.trim();
-    if (premise) fields.push(["premise", premise]);
+    if (premise && this.state.model.reads_premise) fields.push(["premise", premise]);
     fields.push(["exit", this.state.settings.exitOf("entailment")]);
     const question = new Question(PATH, this.state.picture, fields);
     try {

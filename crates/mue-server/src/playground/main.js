@@ -52,6 +52,7 @@ function startAgain(name, met) {
 function play(model) {
   const state = { model, picture: null, settings: null, refused, startAgain };
   const panels = { caption: new CaptionPanel(state), entailment: new EntailmentPanel(state) };
+  panels.entailment.take(model);
   /** Panels whose answers are out of date are asked anew when they are shown. */
   const stale = new Set();
   const outdate = () => Object.keys(panels).forEach((task) => stale.add(task));
@@ -87,6 +88,7 @@ function play(model) {
     if (now.name !== state.model.name) {
       state.model = now;
       state.settings.take(now);
+      panels.entailment.take(now);
     }
     ask(0, met);
   };

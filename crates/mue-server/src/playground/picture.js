@@ -36,6 +36,8 @@ export function pictures(chosen, failed) {
     event.target.value = "";
   });
   document.addEventListener("paste", (event) => {
+    // Office programs copy words with a picture of them.
+    if (event.target.closest?.("input") && event.clipboardData.types.includes("text/plain")) return;
     const pasted = [...event.clipboardData.files].find(isPicture);
     if (pasted) useFile(pasted);
   });
