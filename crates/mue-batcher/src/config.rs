@@ -34,7 +34,7 @@ impl Default for Config {
         Self {
             queue_rows_max: 512,
             rows_max: 64,
-            cohort_rows_max: 8,
+            cohort_rows_max: 12,
             wait_max: Duration::ZERO,
             aging: Duration::from_secs(1),
             policy: Policy::default(),

@@ -162,7 +162,7 @@ impl Default for Config {
             deadline_ms_max: 600_000,
             queue_rows_max: 512,
             rows_max: 64,
-            cohort_rows_max: 8,
+            cohort_rows_max: 12,
             cohort_wait_ms_max: 0,
             priority_aging_ms: 1000,
             encode_steps_max: 1,
