@@ -92,7 +92,8 @@ encoded once for each model, so its branch does not count, and layers that a tex
 with its picture count once. MACs are multiply-accumulates of a request, the stem included. Time is the median of one \
 request at a time through the engine, all rows taking turns on each picture, none of which was \
 cached. \"MACs against static\" compares with the cheapest static truncation that keeps as much, \
-chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over pictures.";
+chosen in hindsight on the test samples themselves. Intervals are 95%, by bootstrap over pictures; \
+of what is kept, the low end is that with one picture more that is lost, the high end with one that is gained.";
 
 fn section((name, task): (&str, Task), found: &TaskResult, frontier: &Frontier) -> String {
     let Frontier { tuning_samples, tuned_on, timed_samples, .. } = frontier;
