@@ -38,6 +38,8 @@ pub struct Config {
 
     /// Connections at once; more wait to be accepted.
     pub connections_max: usize,
+    /// Milliseconds that a connection may be idle between requests.
+    pub idle_ms_max: u64,
     /// Milliseconds that the head of a request, or a TLS handshake, may take.
     pub header_ms_max: u64,
     /// Bytes of the head of a request.
@@ -133,6 +135,7 @@ impl Default for Config {
             otlp_endpoint: String::new(),
             otlp_service: "mue".into(),
             connections_max: 4096,
+            idle_ms_max: 75_000,
             header_ms_max: 10_000,
             header_bytes_max: 64 << 10,
             write_ms_max: 30_000,

@@ -1,9 +1,11 @@
 //! Connections: how many there may be, how long and how large the head of a request, and TLS.
 //!
-//! A client that sends its head slowly, or none, is cut off after `header_ms_max`, one that reads
-//! nothing of its answer after `write_ms_max`; one whose head is too large is answered 431. Clients
+//! A client that sends its head slowly, or none, is cut off after `header_ms_max`, one that asks nothing
+//! more after `idle_ms_max`, one that reads nothing of its answer after `write_ms_max`; one whose head is
+//! too large is answered 431. Clients
 //! that come when there are `connections_max` wait in the system's backlog.
 
+mod patience;
 mod reader;
 
 use std::future::Future;
@@ -15,13 +17,14 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::patience::Patience;
 use self::reader::Reader;
 use crate::config::Config;
 use crate::front::Front;
@@ -111,8 +114,7 @@ impl Connection {
     fn new(config: &Config, front: Front, tls: Option<Tls>) -> Self {
         let head_max = Duration::from_millis(config.header_ms_max);
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(head_max)
+        http.header_read_timeout(Duration::from_millis(config.idle_ms_max))
             .max_header_size(config.header_bytes_max);
         Self { http, front, tls, head_max, stall_max: Duration::from_millis(config.write_ms_max) }
     }
@@ -137,7 +139,10 @@ impl Connection {
     {
         let front = self.front.clone();
         let service = service_fn(move |request| front.clone().answer(request, Peer(peer)));
-        let connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let patience = Patience::new(self.head_max);
+        let stream = TokioIo::new(patience.watch(stream));
+        let mut http = self.http.clone();
+        let connection = http.timer(patience).serve_connection(stream, service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }

@@ -97,6 +97,7 @@ impl Config {
     fn let_something_through(&self) -> Result<(), ConfigError> {
         let limits = [
             ("connections_max", self.connections_max, 1),
+            ("idle_ms_max", self.idle_ms_max as usize, 1),
             ("header_ms_max", self.header_ms_max as usize, 1),
             ("header_bytes_max", self.header_bytes_max, HEADER_BYTES_LEAST),
             ("write_ms_max", self.write_ms_max as usize, 1),
@@ -123,6 +124,7 @@ impl Config {
     fn can_be_counted(&self) -> Result<(), ConfigError> {
         let times = [
             ("drain_s_max", self.drain_s_max.saturating_mul(1000)),
+            ("idle_ms_max", self.idle_ms_max),
             ("header_ms_max", self.header_ms_max),
             ("write_ms_max", self.write_ms_max),
             ("body_ms_max", self.body_ms_max),
@@ -156,6 +158,7 @@ impl Config {
             ("otlp_endpoint", self.otlp_endpoint != other.otlp_endpoint),
             ("otlp_service", self.otlp_service != other.otlp_service),
             ("connections_max", self.connections_max != other.connections_max),
+            ("idle_ms_max", self.idle_ms_max != other.idle_ms_max),
             ("header_ms_max", self.header_ms_max != other.header_ms_max),
             ("header_bytes_max", self.header_bytes_max != other.header_bytes_max),
             ("write_ms_max", self.write_ms_max != other.write_ms_max),

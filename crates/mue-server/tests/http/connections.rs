@@ -1,5 +1,7 @@
 //! Clients that take their time or send too much, on real connections.
 
+use std::time::Duration;
+
 use mue_server::Config;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -21,12 +23,30 @@ async fn a_head_that_does_not_end_is_cut_off() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_is_closed() {
-    let server = Server::with(Config { header_ms_max: 50, ..Config::default() });
+    let server = Server::with(Config { idle_ms_max: 50, ..Config::default() });
     let running = Running::new(&server).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     let answer = rest(&mut stream).await;
     assert_eq!(status(&answer), "200", "and then the connection ends: {answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
+    let server = Server::with(Config { header_ms_max: 50, ..Config::default() });
+    let running = Running::new(&server).await;
+    let mut stream = running.connect().await;
+    let request = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for _ in 0..2 {
+        stream.write_all(request).await.unwrap();
+        let mut answer = [0; 1024];
+        let bytes = stream.read(&mut answer).await.unwrap();
+        let answer = String::from_utf8_lossy(&answer[..bytes]);
+        assert_eq!(status(&answer), "200", "{answer}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    stream.write_all(&request[..20]).await.unwrap();
+    assert_ne!(status(&rest(&mut stream).await), "200", "a head that has begun has to end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
