@@ -62,6 +62,8 @@ struct Connection {
     http: http1::Builder,
     front: Front,
     tls: Option<Tls>,
+    /// One per connection.
+    places: Arc<Semaphore>,
     head_max: Duration,
     stall_max: Duration,
 }
@@ -76,8 +78,8 @@ pub(crate) async fn serve(
     config: &Config,
     stop: impl Future<Output = ()>,
 ) {
-    let connection = Connection::new(config, front, tls);
     let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
+    let connection = Connection::new(config, (front, tls), Arc::clone(&places));
     let watch = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
@@ -111,12 +113,13 @@ pub(crate) async fn serve(
 }
 
 impl Connection {
-    fn new(config: &Config, front: Front, tls: Option<Tls>) -> Self {
+    fn new(config: &Config, (front, tls): (Front, Option<Tls>), places: Arc<Semaphore>) -> Self {
         let head_max = Duration::from_millis(config.header_ms_max);
         let mut http = http1::Builder::new();
         http.header_read_timeout(Duration::from_millis(config.idle_ms_max))
             .max_header_size(config.header_bytes_max);
-        Self { http, front, tls, head_max, stall_max: Duration::from_millis(config.write_ms_max) }
+        let stall_max = Duration::from_millis(config.write_ms_max);
+        Self { http, front, tls, places, head_max, stall_max }
     }
 
     async fn serve(self, (stream, peer): (TcpStream, SocketAddr), watcher: Watcher) {
@@ -139,7 +142,7 @@ impl Connection {
     {
         let front = self.front.clone();
         let service = service_fn(move |request| front.clone().answer(request, Peer(peer)));
-        let patience = Patience::new(self.head_max);
+        let patience = Patience::new(self.head_max, Arc::clone(&self.places));
         let stream = TokioIo::new(patience.watch(stream));
         let mut http = self.http.clone();
         let connection = http.timer(patience).serve_connection(stream, service);

@@ -1,5 +1,6 @@
 //! How long the head of the next request may take: a while from its first byte on, and much longer until
-//! that comes, since clients and proxies keep connections for later.
+//! that comes, since clients and proxies keep connections for later; but no longer than that while, if
+//! all places are taken.
 //!
 //! hyper knows one time for both, so it is given a clock of ours, which sees when the first byte comes.
 
@@ -12,11 +13,14 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Semaphore;
 
 /// The clock of one connection. All that hyper asks it is to wait for a head.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
     head_max: Duration,
+    /// Free where more clients may come.
+    places: Arc<Semaphore>,
     state: Arc<Mutex<State>>,
 }
 
@@ -29,8 +33,8 @@ struct State {
 }
 
 impl Patience {
-    pub(super) fn new(head_max: Duration) -> Self {
-        Self { head_max, state: Arc::default() }
+    pub(super) fn new(head_max: Duration, places: Arc<Semaphore>) -> Self {
+        Self { head_max, places, state: Arc::default() }
     }
 
     /// A connection whose bytes are seen.
@@ -50,19 +54,23 @@ impl Timer for Patience {
 
     /// Waits for a head, which begins until the deadline.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let first = Instant::now() + self.head_max;
-        let until = self.with(|state| {
+        let look = deadline.min(Instant::now() + self.head_max);
+        let is_kept = self.with(|state| {
             state.begun = None;
-            if std::mem::replace(&mut state.is_kept, true) { deadline } else { first.min(deadline) }
+            std::mem::replace(&mut state.is_kept, true)
         });
-        let sleep = Box::pin(tokio::time::sleep_until(until.into()));
-        Box::pin(Waiting { patience: self.clone(), sleep, begun: false })
+        let idle_until = if is_kept { deadline } else { look };
+        let sleep = Box::pin(tokio::time::sleep_until(look.into()));
+        Box::pin(Waiting { patience: self.clone(), idle_until, sleep, begun: false })
     }
 }
 
 /// Waits for a head.
 struct Waiting {
     patience: Patience,
+    /// When to give up if none has begun.
+    idle_until: Instant,
+    /// Until the head has to be there, or, if none has begun, it is time to look who else wants to come.
     sleep: Pin<Box<tokio::time::Sleep>>,
     /// Whether it has begun to come.
     begun: bool,
@@ -72,14 +80,22 @@ impl Future for Waiting {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let head_max = self.patience.head_max;
         if !self.begun
             && let Some(begun) = self.patience.with(|state| state.begun)
         {
             self.begun = true;
-            let until = begun + self.patience.head_max;
-            self.sleep.as_mut().reset(until.into());
+            self.sleep.as_mut().reset((begun + head_max).into());
         }
-        self.sleep.as_mut().poll(context)
+        loop {
+            ready!(self.sleep.as_mut().poll(context));
+            let is_over = self.begun || Instant::now() >= self.idle_until;
+            if is_over || self.patience.places.available_permits() == 0 {
+                return Poll::Ready(());
+            }
+            let look = self.idle_until.min(Instant::now() + head_max);
+            self.sleep.as_mut().reset(look.into());
+        }
     }
 }
 

@@ -50,6 +50,16 @@ async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_connection_makes_room_for_others() {
+    let config = Config { header_ms_max: 50, connections_max: 1, ..Config::default() };
+    let running = Running::new(&Server::with(config)).await;
+    let mut idle = running.connect().await;
+    idle.write_all(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    assert_eq!(status(&running.call("GET /health/live", "").await), "200");
+    assert_eq!(status(&rest(&mut idle).await), "200", "and then it was closed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_head_has_a_size() {
     let server = Server::with(Config { header_bytes_max: 1024, ..Config::default() });
     let running = Running::new(&server).await;
