@@ -1,7 +1,7 @@
 #!/bin/bash
 # Measures every exit rule of the demo model anew: docs/results.md with its plots, and README's short table of it.
 # Arguments go to `mue eval`; MUE names another binary. Other models come in by --row, and are left out without it. The
-# ablations and options of docs/other-models.md take some 15 to 25 minutes each to train, and are rows under these names:
+# ablations and options of docs/other-models.md take some 15 to 25 minutes each to train, and are then rows under these names:
 #
 #   for recipe in ablation-mue ablation-joint ablation-last-layer option-random-depth option-distillation option-saturation; do
 #     mue train --config config/train/$recipe.toml --out target/runs/$recipe

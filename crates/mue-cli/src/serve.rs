@@ -151,6 +151,7 @@ async fn serve(
         Some(tls) => Server::start(Listener::tls(tcp, tls), &config),
         None => Server::start(tcp, &config),
     };
+    tracing::info!(%address, "alive, and opening the model");
     let (opening, observer) = (config.clone(), Arc::clone(&metrics));
     let opened = tokio::task::spawn_blocking(move || open(&opening, observer));
     let engine = tokio::select! {

@@ -22,7 +22,8 @@ Check on fresh scenes that calibrated exits keep what calibration.json promises.
 
 Every seed is a data set of its own, of samples that neither training nor calibration has seen.
 A promise is kept on it if the quality relative to full depth is at least the retention_low of
-the exits in use. The exit code is 1 if fewer seeds keep it than the promise's confidence says.";
+the exits in use, to four places. The exit code is 1 if fewer seeds keep it than the promise's
+confidence says; of fewer samples than the promise is about, it is only told.";
 
 const EXAMPLES: &str = "\
 Examples:

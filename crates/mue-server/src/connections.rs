@@ -13,6 +13,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -62,8 +63,8 @@ struct Connection {
     http: http1::Builder,
     front: Front,
     tls: Option<Tls>,
-    /// One per connection.
-    places: Arc<Semaphore>,
+    /// Whether no more may come.
+    is_full: Arc<AtomicBool>,
     head_max: Duration,
     stall_max: Duration,
 }
@@ -79,13 +80,16 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let places = Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS)));
-    let connection = Connection::new(config, (front, tls), Arc::clone(&places));
+    let is_full = Arc::new(AtomicBool::new(false));
+    let connection = Connection::new(config, (front, tls), Arc::clone(&is_full));
     let watch = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut stop = pin!(stop);
     loop {
         let next = async {
+            is_full.store(places.available_permits() == 0, Ordering::Relaxed);
             let place = Arc::clone(&places).acquire_owned().await;
+            is_full.store(false, Ordering::Relaxed);
             (place, tcp.accept().await)
         };
         let (place, accepted) = tokio::select! {
@@ -113,13 +117,13 @@ pub(crate) async fn serve(
 }
 
 impl Connection {
-    fn new(config: &Config, (front, tls): (Front, Option<Tls>), places: Arc<Semaphore>) -> Self {
+    fn new(config: &Config, (front, tls): (Front, Option<Tls>), is_full: Arc<AtomicBool>) -> Self {
         let head_max = Duration::from_millis(config.header_ms_max);
         let mut http = http1::Builder::new();
         http.header_read_timeout(Duration::from_millis(config.idle_ms_max))
             .max_header_size(config.header_bytes_max);
         let stall_max = Duration::from_millis(config.write_ms_max);
-        Self { http, front, tls, places, head_max, stall_max }
+        Self { http, front, tls, is_full, head_max, stall_max }
     }
 
     async fn serve(self, (stream, peer): (TcpStream, SocketAddr), watcher: Watcher) {
@@ -142,7 +146,7 @@ impl Connection {
     {
         let front = self.front.clone();
         let service = service_fn(move |request| front.clone().answer(request, Peer(peer)));
-        let patience = Patience::new(self.head_max, Arc::clone(&self.places));
+        let patience = Patience::new(self.head_max, Arc::clone(&self.is_full));
         let stream = TokioIo::new(patience.watch(stream));
         let mut http = self.http.clone();
         let connection = http.timer(patience).serve_connection(stream, service);

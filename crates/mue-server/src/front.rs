@@ -15,8 +15,8 @@ use crate::connections::Peer;
 use crate::health;
 use crate::problem::{Code, Problem};
 
-/// Hands requests to the routes. While these are not open, health says so at once, and everything else
-/// waits for them.
+/// Hands requests to the routes. While these are not open, whoever watches the server is told so at once,
+/// and everybody else waits for them.
 #[derive(Clone)]
 pub(crate) struct Front(watch::Receiver<Option<Arc<Router>>>);
 
@@ -49,7 +49,7 @@ impl Front {
         let router = match (router, request.uri().path()) {
             (Some(router), _) => router,
             (None, "/health/live") => return Ok(health::live().await.into_response()),
-            (None, "/health/ready") => return Ok(opening().into_response()),
+            (None, "/health/ready" | "/metrics") => return Ok(opening().into_response()),
             (None, _) => match self.opened().await {
                 Some(router) => router,
                 None => {

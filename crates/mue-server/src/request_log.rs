@@ -34,8 +34,7 @@ const PATH_BYTES_MAX: usize = 100;
 
 /// A path, cut off where it is too long for a line.
 fn beginning(path: &str) -> &str {
-    // The path of an address is ASCII.
-    path.get(..PATH_BYTES_MAX).unwrap_or(path)
+    &path[..path.floor_char_boundary(PATH_BYTES_MAX)]
 }
 
 /// Logs a request.
@@ -124,5 +123,17 @@ impl Drop for End {
         if let Some(status) = self.status {
             self.span.record("status", i64::from(status.as_u16()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_path_is_cut_off_between_letters() {
+        assert_eq!(beginning("/nowhere"), "/nowhere");
+        let long = format!("/{}é{}", "a".repeat(98), "a".repeat(60_000));
+        assert_eq!(beginning(&long), &long[..99]);
     }
 }

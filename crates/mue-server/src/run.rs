@@ -43,14 +43,13 @@ impl Server {
         self.opens.open(router(Arc::clone(app)));
     }
 
-    /// Opens, and answers requests until `shutdown`, then drains: readiness goes off, new requests are refused,
+    /// Answers requests until `shutdown`, then drains: readiness goes off, new requests are refused,
     /// and those in flight have `drain_s_max` to finish.
     ///
     /// # Errors
     ///
     /// If the server dies.
     pub async fn run(self, app: Arc<App>, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        self.open(&app);
         let Self { opens: _opens, stop, task: mut server } = self;
         tokio::select! {
             ended = &mut server => return Ok(ended?),
@@ -71,7 +70,7 @@ impl Server {
     }
 }
 
-/// As [`Server::run`], of what is open already.
+/// As [`Server::run`], of what need not be opened before.
 ///
 /// # Errors
 ///
@@ -81,7 +80,9 @@ pub async fn run(
     app: Arc<App>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    Server::start(listener, &app.config()).run(app, shutdown).await
+    let server = Server::start(listener, &app.config());
+    server.open(&app);
+    server.run(app, shutdown).await
 }
 
 /// Never ends.

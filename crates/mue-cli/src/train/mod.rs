@@ -35,8 +35,8 @@ The recipe says what is learned from, how, and for how long; config/train/scenes
 demo model's and explains every key, those for data sets of your own too. OUT holds checkpoints,
 log.jsonl, model-without-weights (what else a model needs) and, in the end, the model folder
 OUT/model; --export writes that folder of the newest checkpoint, by the recipe that this was made
-with, and needs nothing but OUT. A run that was stopped goes on with --resume as if it had not
-been; its recipe must be the same but for [run].";
+with, and needs nothing but OUT. A run that was stopped goes on from its newest checkpoint with
+--resume as if it had not been; its recipe must be the same but for [run].";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -198,7 +198,10 @@ fn check_folder(args: &TrainArgs, recipe: &TrainConfig) -> anyhow::Result<()> {
         return match check_recipe(&args.out, recipe) {
             Ok(true) => Ok(()),
             // Whoever resumes does not mean to begin, let alone to lose the model that lies there.
-            Ok(false) => Err(no_checkpoint(&args.out)),
+            Ok(false) => {
+                let error = anyhow::anyhow!("{} holds no checkpoint", args.out.display());
+                Err(user_error(error, "leave --resume out to begin, or name the folder of a run"))
+            }
             Err(error @ ResumeError::Recipe { .. }) => {
                 Err(user_error(error, "resume with that recipe, or choose another --out"))
             }

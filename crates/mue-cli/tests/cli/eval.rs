@@ -175,7 +175,7 @@ fn promises_are_checked_on_fresh_seeds() {
         .collect();
     let kept = retention.iter().filter(|found| **found >= promise).count();
     assert_eq!((retention.len(), &verdict["kept"]), (2, &Value::from(kept)));
-    assert_eq!(output.status.code(), Some(if kept == 2 { 0 } else { 1 }), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0), "so few samples only tell: {}", stderr(&output));
 
     let nothing = mue(folder.path()).args(base).args(["--exit", "off"]).output().unwrap();
     assert_eq!(nothing.status.code(), Some(2), "full depth promises nothing");

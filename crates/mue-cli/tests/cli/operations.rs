@@ -104,6 +104,23 @@ fn a_signal_to_end_ends_with_success() {
 }
 
 #[test]
+fn a_server_is_alive_while_its_model_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("mue.json");
+    assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
+    // The server reads what is never written.
+    let _pipe = std::fs::File::options().read(true).write(true).open(settings).unwrap();
+    let mut server = Serving::spawn(folder.path(), &["--model", "."], Stdio::null());
+    let line = server.until_logged("alive, and opening the model");
+    server.address = line["address"].as_str().unwrap().to_owned();
+    for (path, status) in [("/health/live", 200), ("/health/ready", 503), ("/metrics", 503)] {
+        assert_eq!(server.status(path, ""), status, "{path}");
+    }
+    server.signal("TERM");
+    assert_eq!(server.process.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_server_outlives_who_started_it() {
     let folder = tempfile::tempdir().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();

@@ -114,25 +114,6 @@ fn a_server_whose_model_is_not_ready_leaves_at_once() {
 }
 
 #[test]
-fn a_server_whose_model_is_not_ready_is_alive() {
-    let folder = tempfile::tempdir().unwrap();
-    let settings = folder.path().join("mue.json");
-    assert!(Command::new("mkfifo").arg(&settings).status().unwrap().success());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let args = ["serve", "--device", "flex", "--model", ".", "--listen"];
-    let mut command = mue(folder.path());
-    let process = command.args(args).arg(free.to_string()).stderr(Stdio::null()).spawn().unwrap();
-    let server = Serving { process, url: format!("http://{free}") };
-    // Opens when the server reads, which waits for what is never written; it listens since before.
-    let _pipe = std::fs::OpenOptions::new().write(true).open(settings).unwrap();
-    let status =
-        |path: &str| agent().get(format!("{}{path}", server.url)).call().unwrap().status().as_u16();
-    assert_eq!((status("/health/live"), status("/health/ready")), (200, 503));
-    server.terminate();
-    assert_eq!(server.wait().code(), Some(0));
-}
-
-#[test]
 fn valid_settings_are_said_to_be_valid() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("server.toml"), "rows_max = 8\n").unwrap();

@@ -55,6 +55,8 @@ fn a_promise_that_is_not_kept_is_told() {
     let output = unread(folder.path(), &args);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("is not kept"), "{}", stderr(&output));
+    let fewer = unread(folder.path(), &[&args[..], &["--count", "59"]].concat());
+    assert_eq!(fewer.status.code(), Some(0), "nothing is promised of them: {}", stderr(&fewer));
 }
 
 #[test]

@@ -7,20 +7,20 @@
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::Semaphore;
 
 /// The clock of one connection. All that hyper asks it is to wait for a head.
 #[derive(Clone, Debug)]
 pub(super) struct Patience {
     head_max: Duration,
-    /// Free where more clients may come.
-    places: Arc<Semaphore>,
+    /// Whether no more clients may come.
+    is_full: Arc<AtomicBool>,
     state: Arc<Mutex<State>>,
 }
 
@@ -33,8 +33,8 @@ struct State {
 }
 
 impl Patience {
-    pub(super) fn new(head_max: Duration, places: Arc<Semaphore>) -> Self {
-        Self { head_max, places, state: Arc::default() }
+    pub(super) fn new(head_max: Duration, is_full: Arc<AtomicBool>) -> Self {
+        Self { head_max, is_full, state: Arc::default() }
     }
 
     /// A connection whose bytes are seen.
@@ -49,18 +49,22 @@ impl Patience {
 
 impl Timer for Patience {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
-        self.sleep_until(Instant::now() + duration)
+        self.sleep_until(now() + duration)
+    }
+
+    fn now(&self) -> Instant {
+        now()
     }
 
     /// Waits for a head, which begins until the deadline.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let look = deadline.min(Instant::now() + self.head_max);
+        let soon = now() + self.head_max;
         let is_kept = self.with(|state| {
             state.begun = None;
             std::mem::replace(&mut state.is_kept, true)
         });
-        let idle_until = if is_kept { deadline } else { look };
-        let sleep = Box::pin(tokio::time::sleep_until(look.into()));
+        let idle_until = if is_kept { deadline } else { soon };
+        let sleep = Box::pin(tokio::time::sleep_until(soon.min(idle_until).into()));
         Box::pin(Waiting { patience: self.clone(), idle_until, sleep, begun: false })
     }
 }
@@ -89,17 +93,22 @@ impl Future for Waiting {
         }
         loop {
             ready!(self.sleep.as_mut().poll(context));
-            let is_over = self.begun || Instant::now() >= self.idle_until;
-            if is_over || self.patience.places.available_permits() == 0 {
+            let is_over = self.begun || now() >= self.idle_until;
+            if is_over || self.patience.is_full.load(Ordering::Relaxed) {
                 return Poll::Ready(());
             }
-            let look = self.idle_until.min(Instant::now() + head_max);
+            let look = self.idle_until.min(now() + head_max);
             self.sleep.as_mut().reset(look.into());
         }
     }
 }
 
 impl Sleep for Waiting {}
+
+/// The time as the runtime's clock has it.
+fn now() -> Instant {
+    tokio::time::Instant::now().into()
+}
 
 /// A stream that notes when bytes come.
 pub(super) struct Watched<S> {
@@ -116,7 +125,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            let begun = |state: &mut State| *state.begun.get_or_insert_with(Instant::now);
+            let begun = |state: &mut State| *state.begun.get_or_insert_with(now);
             self.patience.with(begun);
         }
         Poll::Ready(Ok(()))
@@ -150,5 +159,40 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    const HEAD: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(75);
+
+    /// For how long a head is waited for whose first byte comes after some time, if it does.
+    async fn patience_with(patience: &Patience, first_byte: Option<Duration>) -> Duration {
+        let start = now();
+        let mut waiting = patience.sleep(IDLE);
+        if let Some(after) = first_byte {
+            assert!(tokio::time::timeout(after, &mut waiting).await.is_err());
+            patience.watch(&b"GET"[..]).read_u8().await.unwrap();
+        }
+        waiting.await;
+        now() - start
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_may_be_idle_for_longer_than_a_head_may_take() {
+        let is_full = Arc::new(AtomicBool::new(false));
+        let patience = Patience::new(HEAD, Arc::clone(&is_full));
+        let second = Duration::from_secs(1);
+        assert_eq!(patience_with(&patience, None).await.as_secs(), 10, "nobody connects to wait");
+        assert_eq!(patience_with(&patience, None).await.as_secs(), 75);
+        assert_eq!(patience_with(&patience, Some(60 * second)).await.as_secs(), 70);
+        is_full.store(true, Ordering::Relaxed);
+        assert_eq!(patience_with(&patience, None).await.as_secs(), 10, "others want to come");
+        assert_eq!(patience_with(&patience, Some(9 * second)).await.as_secs(), 19);
     }
 }
