@@ -1,6 +1,6 @@
 //! How good answers are, and how sure that is.
 //!
-//! Captions are scored as the COCO caption evaluation does ([`CaptionCorpus`], [`tokenize`]),
+//! Captions are scored as the COCO caption evaluation does ([`mue_scores::CaptionCorpus`], [`mue_scores::tokenize`]),
 //! entailment by accuracy and confusion ([`score_entailment`]). [`Bootstrap`] says how far a mean
 //! or a retention can be trusted.
 //! [`write_results`] hands captions to the official tools for the scores that are not computed here.
