@@ -34,8 +34,9 @@ bootstrap over the pictures.
 
 --frontier compares exit rules on the same weights: static truncation at every depth, MuE as
 published, similarity per layer, top probability, entropy (DeeBERT), patience (PABEE), for
-entailment top probability with unsure answers deferred, and the points of the model's calibration. What each family does best at a level of quality is
-chosen on the --tune data and then run on --data. --row adds another model's full depth and
+entailment top probability with unsure answers deferred, and the points of the model's
+calibration. What each family does best at a level of quality is chosen on the --tune data and
+then run on --data. --row adds another model's full depth and
 MuE's rule, such as an ablation's.";
 
 const EXAMPLES: &str = "\

@@ -2,8 +2,8 @@
 //!
 //! A client that sends its head slowly, or none, is cut off after `header_ms_max`, one that asks nothing
 //! more after `idle_ms_max`, one that reads nothing of its answer after `write_ms_max`; one whose head is
-//! too large is answered 431. Clients
-//! that come when there are `connections_max` wait in the system's backlog.
+//! too large is answered 431. Clients that come when there are `connections_max` wait in the system's
+//! backlog.
 
 mod patience;
 mod reader;
@@ -131,25 +131,26 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "no TCP_NODELAY");
         }
-        let stream = Reader::new(stream, self.stall_max);
-        let Some(tls) = &self.tls else { return self.http((stream, peer), watcher).await };
+        let patience = Patience::new(self.head_max, Arc::clone(&self.is_full));
+        let stream = Reader::new(stream, self.stall_max, patience.clone());
+        let Some(tls) = &self.tls else {
+            return self.http(stream, (peer, patience), watcher).await;
+        };
         match tokio::time::timeout(self.head_max, tls.accept(stream)).await {
-            Ok(Ok(stream)) => self.http((stream, peer), watcher).await,
+            Ok(Ok(stream)) => self.http(stream, (peer, patience), watcher).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         }
     }
 
-    async fn http<S>(&self, (stream, peer): (S, SocketAddr), watcher: Watcher)
+    async fn http<S>(&self, stream: S, (peer, patience): (SocketAddr, Patience), watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
         let front = self.front.clone();
         let service = service_fn(move |request| front.clone().answer(request, Peer(peer)));
-        let patience = Patience::new(self.head_max, Arc::clone(&self.is_full));
-        let stream = TokioIo::new(patience.watch(stream));
         let mut http = self.http.clone();
-        let connection = http.timer(patience).serve_connection(stream, service);
+        let connection = http.timer(patience).serve_connection(TokioIo::new(stream), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
         }

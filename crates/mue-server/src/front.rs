@@ -1,7 +1,6 @@
 //! What requests meet first: the routes, or before there are any, their absence.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,15 +17,15 @@ use crate::problem::{Code, Problem};
 /// Hands requests to the routes. While these are not open, whoever watches the server is told so at once,
 /// and everybody else waits for them.
 #[derive(Clone)]
-pub(crate) struct Front(watch::Receiver<Option<Arc<Router>>>);
+pub(crate) struct Front(watch::Receiver<Option<Router>>);
 
 /// Opens a [`Front`].
-pub(crate) struct Opens(watch::Sender<Option<Arc<Router>>>);
+pub(crate) struct Opens(watch::Sender<Option<Router>>);
 
 impl Opens {
     /// Lets everybody in.
     pub(crate) fn open(&self, router: Router) {
-        self.0.send_replace(Some(Arc::new(router)));
+        self.0.send_replace(Some(router));
     }
 }
 
@@ -57,11 +56,11 @@ impl Front {
                 }
             },
         };
-        Router::clone(&router).oneshot(request).await
+        router.oneshot(request).await
     }
 
     /// The routes, as soon as there are some; `None` if there will be none.
-    async fn opened(&mut self) -> Option<Arc<Router>> {
+    async fn opened(&mut self) -> Option<Router> {
         self.0.wait_for(Option::is_some).await.ok()?.clone()
     }
 }

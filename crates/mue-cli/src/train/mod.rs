@@ -115,7 +115,7 @@ fn export(args: &TrainArgs, out: &mut dyn Write) -> anyhow::Result<()> {
     let files = start::kept(&args.out, &recipe, &device)?;
     let SavedWeights { step, tensors } =
         saved_weights(&args.out, (&files.config, &CELL_CLASSES), &device, &mut passed_over)?
-            .ok_or_else(|| no_checkpoint(&args.out))?;
+            .ok_or_else(|| no_checkpoint(&args.out, EXPORTED))?;
     let folder = write_model(args, &files, &tensors)?;
     writeln!(out, "trained {step} steps; the model is in {}", folder.display())?;
     Ok(())
@@ -176,14 +176,16 @@ fn read_recipe(path: &Path) -> anyhow::Result<TrainConfig> {
     })
 }
 
+/// What to do where there is no checkpoint to export.
+const EXPORTED: &str = "--out names the folder of a run";
+
 /// The recipe that a folder's run was made by.
 fn recipe_of(run: &Path) -> anyhow::Result<TrainConfig> {
-    saved_recipe(run)?.ok_or_else(|| no_checkpoint(run))
+    saved_recipe(run)?.ok_or_else(|| no_checkpoint(run, EXPORTED))
 }
 
-fn no_checkpoint(run: &Path) -> anyhow::Error {
-    let error = anyhow::anyhow!("{} holds no checkpoint", run.display());
-    user_error(error, "--out names the folder of a run")
+fn no_checkpoint(run: &Path, remedy: &'static str) -> anyhow::Error {
+    user_error(anyhow::anyhow!("{} holds no checkpoint", run.display()), remedy)
 }
 
 /// Says why a newer checkpoint is not the one that is taken up.
@@ -199,8 +201,8 @@ fn check_folder(args: &TrainArgs, recipe: &TrainConfig) -> anyhow::Result<()> {
             Ok(true) => Ok(()),
             // Whoever resumes does not mean to begin, let alone to lose the model that lies there.
             Ok(false) => {
-                let error = anyhow::anyhow!("{} holds no checkpoint", args.out.display());
-                Err(user_error(error, "leave --resume out to begin, or name the folder of a run"))
+                let remedy = "leave --resume out to begin, or name the folder of a run";
+                Err(no_checkpoint(&args.out, remedy))
             }
             Err(error @ ResumeError::Recipe { .. }) => {
                 Err(user_error(error, "resume with that recipe, or choose another --out"))

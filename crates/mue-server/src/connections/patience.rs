@@ -2,10 +2,9 @@
 //! that comes, since clients and proxies keep connections for later; but no longer than that while, if
 //! all places are taken.
 //!
-//! hyper knows one time for both, so it is given a clock of ours, which sees when the first byte comes.
+//! hyper knows one time for both, so it is given a clock of ours, which the stream tells when bytes come.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +12,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The clock of one connection. All that hyper asks it is to wait for a head.
 #[derive(Clone, Debug)]
@@ -37,9 +35,9 @@ impl Patience {
         Self { head_max, is_full, state: Arc::default() }
     }
 
-    /// A connection whose bytes are seen.
-    pub(super) fn watch<S>(&self, stream: S) -> Watched<S> {
-        Watched { stream, patience: self.clone() }
+    /// Notes that bytes have come.
+    pub(super) fn bytes_came(&self) {
+        self.with(|state| *state.begun.get_or_insert_with(now));
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
@@ -110,63 +108,12 @@ fn now() -> Instant {
     tokio::time::Instant::now().into()
 }
 
-/// A stream that notes when bytes come.
-pub(super) struct Watched<S> {
-    stream: S,
-    patience: Patience,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
-            let begun = |state: &mut State| *state.begun.get_or_insert_with(now);
-            self.patience.with(begun);
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
+    use crate::connections::reader::Reader;
 
     const HEAD: Duration = Duration::from_secs(10);
     const IDLE: Duration = Duration::from_secs(75);
@@ -177,7 +124,8 @@ mod tests {
         let mut waiting = patience.sleep(IDLE);
         if let Some(after) = first_byte {
             assert!(tokio::time::timeout(after, &mut waiting).await.is_err());
-            patience.watch(&b"GET"[..]).read_u8().await.unwrap();
+            let stream = tokio::io::join(&b"GET"[..], tokio::io::sink());
+            Reader::new(stream, HEAD, patience.clone()).read_u8().await.unwrap();
         }
         waiting.await;
         now() - start

@@ -1,25 +1,29 @@
-//! A client that reads what it is sent: one that stops for too long is given up.
+//! A client that reads what it is sent: one that stops for too long is given up. What it sends is told to
+//! the clock that waits for it.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
+
+use super::patience::Patience;
 
 /// A stream on which something waits to be written no longer than `stall_max` before some of it is.
 /// While there is nothing to write, no time runs.
 pub(super) struct Reader<S> {
     stream: S,
     stall_max: Duration,
+    patience: Patience,
     /// Runs while the other side takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncWrite + Unpin> Reader<S> {
-    pub(super) fn new(stream: S, stall_max: Duration) -> Self {
-        Self { stream, stall_max, stalled: None }
+    pub(super) fn new(stream: S, stall_max: Duration, patience: Patience) -> Self {
+        Self { stream, stall_max, patience, stalled: None }
     }
 
     /// What comes of an attempt to write, in so much time.
@@ -75,12 +79,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Reader<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.patience.bytes_came();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
     use super::*;
@@ -88,7 +99,8 @@ mod tests {
     #[tokio::test]
     async fn who_reads_nothing_is_given_up_and_who_is_sent_nothing_is_not() {
         let (mut client, server) = duplex(4);
-        let mut reader = Reader::new(server, Duration::from_millis(1));
+        let patience = Patience::new(Duration::MAX, Arc::default());
+        let mut reader = Reader::new(server, Duration::from_millis(1), patience);
         reader.write_all(b"abcd").await.unwrap();
         assert!(reader.stalled.is_none(), "all is written, and no time runs");
         let stalled = reader.write_all(b"e").await.unwrap_err();
